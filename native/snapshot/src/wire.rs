@@ -1,0 +1,70 @@
+//! The crossing types. Every field is present in the JSON (null where optional); unknown keys are refused.
+//!
+//! Names are strings only where an operator reads them; everything else refers by index into the snapshot's tables.
+//! Durations are whole milliseconds (`…Ms`), sizes bytes.
+
+use serde::{Deserialize, Serialize};
+
+mod listener;
+mod policy;
+mod route;
+mod service;
+
+pub use listener::{
+    Certificate, EscapePolicy, ForwardedHeaders, Limits, Listener, ListenerKind, ListenerTls, PathRules, TlsMode,
+};
+pub use policy::{Action, Mode, Policy, PolicyRule};
+pub use route::{
+    Backend, HeaderEdit, HeaderEdits, HeaderMatch, Match, PathEdit, PathMatch, QueryMatch, Redirect, Retry, RetryOn,
+    Rewrite, Route, Rule,
+};
+pub use service::{Endpoint, EndpointAddress, LoadBalancing, PoolLimits, Service, ServiceTls, Subset};
+
+/// One complete configuration of a proxy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Snapshot {
+    /// The format of this document: [`crate::FORMAT`].
+    pub format: u32,
+    /// What operators see as the running version: a digest of the content.
+    pub version: String,
+    /// Data-plane worker threads, 1 to 256.
+    pub workers: u32,
+    /// What is logged of each request, and where.
+    pub access_log: AccessLog,
+    /// How long a drain may take.
+    pub drain_ms: u32,
+    /// Listening addresses; names are unique.
+    pub listeners: Vec<Listener>,
+    /// Upstream services; names are unique.
+    pub services: Vec<Service>,
+    /// HTTP routes in the order of the file.
+    pub routes: Vec<Route>,
+    /// Authorization policies in the order of the file.
+    pub authorization: Vec<Policy>,
+}
+
+/// Which requests are logged, and where the lines go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AccessLog {
+    /// Which requests.
+    pub requests: LoggedRequests,
+    /// Absolute path of the file, or `-` for standard output.
+    pub file: String,
+}
+
+/// Which requests the access log holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "kebab-case")]
+pub enum LoggedRequests {
+    /// None.
+    Off,
+    /// Status 400 and above, and requests that ended without a complete answer.
+    Errors,
+    /// Every request.
+    All,
+}
