@@ -1,1 +1,41 @@
-//! (being written)
+//! HTTP/1.1 messages as bytes (RFC 9110, RFC 9112): heads are parsed strictly into spans over the caller's buffer,
+//! checked, and written anew. No I/O, no clock; nothing here allocates once its buffers have grown.
+//!
+//! Comes after: detection of the protocol. Before: policy and route, which read the parsed head; upstream, which
+//! sends what [`write_request`] rebuilt.
+
+mod bytes;
+mod chunked;
+mod connection;
+mod edits;
+mod fault;
+mod field;
+mod framing;
+mod head;
+mod host;
+mod kind;
+mod path;
+mod request;
+mod response;
+mod target;
+mod trace;
+mod trailer;
+mod write;
+
+pub use chunked::{Chunked, Decoded, write_chunk_prefix};
+pub use edits::Edits;
+pub use fault::{BadResponse, ChunkError, REASONS, Reject, reason};
+pub use field::{Field, Fields, Span};
+pub use framing::Framing;
+pub use head::{HeadLimits, find_head_end, head_too_large};
+pub use host::{HOST_KEY_BYTES, host_key, is_authority};
+pub use kind::FieldKind;
+pub use path::{Normalized, normalize};
+pub use request::{Method, RequestHead, Version, parse_request};
+pub use response::{BodyFraming, ResponseHead, parse_response};
+pub use target::{Scheme, Target};
+pub use trace::{client_request_id, client_traceparent};
+pub use write::{
+    ClientConnection, Forwarded, Local, RequestParts, ResponseFraming, ResponseParts, reason_phrase,
+    write_local, write_request, write_response,
+};

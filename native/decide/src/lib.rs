@@ -5,4 +5,5 @@ pub mod balance;
 pub mod http;
 pub mod identity;
 pub mod policy;
+pub mod retry;
 pub mod route;

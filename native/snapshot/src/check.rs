@@ -76,10 +76,9 @@ fn listeners(snapshot: &Snapshot) -> Result<(), Error> {
     unique("listeners", snapshot.listeners.iter().map(|l| l.name.as_str()))?;
     for (i, listener) in snapshot.listeners.iter().enumerate() {
         let at = format!("listeners[{i}]");
-        let address: SocketAddr = listener
-            .address
-            .parse()
-            .map_err(|_| invalid(format!("{at}.address"), format!("{:?} is not ip:port", listener.address)))?;
+        let address: SocketAddr = listener.address.parse().map_err(|_| {
+            invalid(format!("{at}.address"), format!("{:?} is not ip:port", listener.address))
+        })?;
         if listener.kind == ListenerKind::Admin && !address.ip().is_loopback() {
             return Err(invalid(format!("{at}.address"), "an admin listener binds loopback only"));
         }
@@ -136,7 +135,10 @@ fn rule_of(at: &str, rule: &Rule, snapshot: &Snapshot) -> Result<(), Error> {
     if !rule.backends.is_empty() && rule.backends.iter().map(|b| u64::from(b.weight)).sum::<u64>() == 0 {
         return Err(invalid(format!("{at}.backends"), "the weights sum to 0"));
     }
-    rule.backends.iter().enumerate().try_for_each(|(i, b)| backend_of(&format!("{at}.backends[{i}]"), b, snapshot))
+    rule.backends
+        .iter()
+        .enumerate()
+        .try_for_each(|(i, b)| backend_of(&format!("{at}.backends[{i}]"), b, snapshot))
 }
 
 fn backend_of(at: &str, backend: &Backend, snapshot: &Snapshot) -> Result<(), Error> {

@@ -12,14 +12,48 @@ fn declare<T: TS + 'static>(out: &mut String, config: &Config) {
 
 fn render() -> String {
     let config = Config::new();
-    let mut out = String::from("// Generated from native/snapshot/src/wire by `npm run generate`. Do not edit.\n");
+    let mut out =
+        String::from("// Generated from native/snapshot/src/wire by `npm run generate`. Do not edit.\n");
     let _ = writeln!(out, "export const FORMAT = {};", crate::FORMAT);
     macro_rules! all { ($($name:ident),* $(,)?) => { $(declare::<wire::$name>(&mut out, &config);)* } }
     all!(
-        Snapshot, AccessLog, LoggedRequests, Listener, ListenerKind, ListenerTls, TlsMode, Certificate,
-        ForwardedHeaders, PathRules, EscapePolicy, Limits, Service, Endpoint, EndpointAddress, Subset,
-        LoadBalancing, ServiceTls, PoolLimits, Route, Rule, Match, PathMatch, HeaderMatch, QueryMatch, HeaderEdits,
-        HeaderEdit, Rewrite, PathEdit, Redirect, Retry, RetryOn, Backend, Policy, Action, Mode, PolicyRule,
+        Snapshot,
+        AccessLog,
+        LoggedRequests,
+        Listener,
+        ListenerKind,
+        ListenerTls,
+        TlsMode,
+        Certificate,
+        ForwardedHeaders,
+        PathRules,
+        EscapePolicy,
+        Limits,
+        Service,
+        Endpoint,
+        EndpointAddress,
+        Subset,
+        LoadBalancing,
+        ServiceTls,
+        PoolLimits,
+        Route,
+        Rule,
+        Match,
+        PathMatch,
+        HeaderMatch,
+        QueryMatch,
+        HeaderEdits,
+        HeaderEdit,
+        Rewrite,
+        PathEdit,
+        Redirect,
+        Retry,
+        RetryOn,
+        Backend,
+        Policy,
+        Action,
+        Mode,
+        PolicyRule,
     );
     out
 }

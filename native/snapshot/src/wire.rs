@@ -11,12 +11,13 @@ mod route;
 mod service;
 
 pub use listener::{
-    Certificate, EscapePolicy, ForwardedHeaders, Limits, Listener, ListenerKind, ListenerTls, PathRules, TlsMode,
+    Certificate, EscapePolicy, ForwardedHeaders, Limits, Listener, ListenerKind, ListenerTls, PathRules,
+    TlsMode,
 };
 pub use policy::{Action, Mode, Policy, PolicyRule};
 pub use route::{
-    Backend, HeaderEdit, HeaderEdits, HeaderMatch, Match, PathEdit, PathMatch, QueryMatch, Redirect, Retry, RetryOn,
-    Rewrite, Route, Rule,
+    Backend, HeaderEdit, HeaderEdits, HeaderMatch, Match, PathEdit, PathMatch, QueryMatch, Redirect, Retry,
+    RetryOn, Rewrite, Route, Rule,
 };
 pub use service::{Endpoint, EndpointAddress, LoadBalancing, PoolLimits, Service, ServiceTls, Subset};
 

@@ -1,0 +1,228 @@
+// The steps that make a checkout runnable, each doing nothing when its result is current: packages, addon, JavaScript.
+// In: the checkout as it is. Out: node_modules, native/node/*.node, dist/ and build/. No dependencies: it runs right
+// after `git clone`. Used by start, test, check, build and generate.
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = fileURLToPath(new URL('..', import.meta.url));
+const stamps = path.join(root, 'build', 'stamps');
+
+/** A failure that is told in one line, without a stack. */
+export class StepError extends Error {}
+
+/** Prints what is going on; standard output stays free for results. */
+export function say(line) {
+  process.stderr.write(`${line}\n`);
+}
+
+/** Runs `main`; a StepError ends the process with 1 and its one line. */
+export async function run(main) {
+  try {
+    process.exitCode = (await main()) ?? process.exitCode;
+  } catch (cause) {
+    if (!(cause instanceof StepError)) throw cause;
+    say(cause.message);
+    process.exitCode = 1;
+  }
+}
+
+/** Runs a command in the checkout with its output shown; throws a StepError naming it unless it exits with 0. */
+export async function command(name, args, env = {}) {
+  const child = spawn(name, args, {
+    cwd: root,
+    stdio: ['ignore', process.stderr, process.stderr],
+    env: { ...process.env, ...env },
+  });
+  const ended = await new Promise((resolve, reject) => {
+    child.once('error', (cause) => reject(new StepError(`${name}: ${cause.message}`)));
+    child.once('exit', (code, signal) => resolve(signal ?? code));
+  });
+  if (ended !== 0) throw new StepError(`failed (${ended}): ${name} ${args.join(' ')}`);
+}
+
+/** Announces a step that takes a while, and how long it took; says every 20 s that it is still alive. */
+export async function timed(title, work) {
+  const began = Date.now();
+  const seconds = () => Math.round((Date.now() - began) / 1000);
+  say(`> ${title}`);
+  const alive = setInterval(() => say(`  … ${seconds()} s`), 20_000);
+  try {
+    await work();
+  } finally {
+    clearInterval(alive);
+  }
+  say(`  done in ${seconds()} s`);
+}
+
+/** Files under the given paths of the checkout, sorted; folders that hold results are left out. */
+export function files(paths) {
+  const left = new Set(['target', 'node_modules', 'dist', 'build', 'certs']);
+  const found = [];
+  const visit = (name) => {
+    const stat = fs.statSync(path.join(root, name), { throwIfNoEntry: false });
+    if (stat?.isFile()) found.push(name);
+    if (!stat?.isDirectory()) return;
+    for (const entry of fs.readdirSync(path.join(root, name))) {
+      if (!left.has(entry)) visit(path.join(name, entry));
+    }
+  };
+  paths.forEach(visit);
+  return found.sort();
+}
+
+function digest(names) {
+  const hash = createHash('sha256');
+  for (const name of names)
+    hash
+      .update(`${name}\0`)
+      .update(fs.readFileSync(path.join(root, name)))
+      .update('\0');
+  return hash.digest('hex');
+}
+
+/** Does `work` unless it was done for the same inputs and all of `outputs` exist. */
+async function whenChanged(name, { inputs, outputs, work }) {
+  const stamp = path.join(stamps, name);
+  const current = digest(inputs);
+  const made = outputs.every((output) => fs.existsSync(path.join(root, output)));
+  if (made && fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === current) return;
+  await work();
+  fs.mkdirSync(stamps, { recursive: true });
+  fs.writeFileSync(stamp, current);
+}
+
+function packagesCurrent() {
+  const hidden = path.join(root, 'node_modules', '.package-lock.json');
+  if (!fs.existsSync(hidden)) return false;
+  const wanted = JSON.parse(fs.readFileSync(path.join(root, 'package-lock.json'), 'utf8')).packages;
+  const found = JSON.parse(fs.readFileSync(hidden, 'utf8')).packages;
+  return Object.entries(wanted).every(
+    ([name, entry]) => name === '' || entry.optional || found[name]?.version === entry.version,
+  );
+}
+
+/** `npm ci`, unless node_modules holds what package-lock.json says. */
+export async function installPackages() {
+  if (packagesCurrent()) return;
+  await timed('installing the npm packages (npm ci)', () =>
+    command('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']),
+  );
+}
+
+/** The PATH with cargo on it: rustup's folder is often missing from a non-login shell's. */
+function cargoEnv() {
+  const bin = path.join(process.env.CARGO_HOME ?? path.join(process.env.HOME ?? '/root', '.cargo'), 'bin');
+  const env = { ...process.env, PATH: `${process.env.PATH}:${bin}` };
+  if (spawnSync('cargo', ['--version'], { env }).status !== 0) {
+    throw new StepError('cargo was not found: install Rust 1.88 or later (https://rustup.rs)');
+  }
+  return env;
+}
+
+/** Runs cargo on the workspace in native/. */
+export async function cargo(args) {
+  const [verb, ...rest] = args;
+  await command('cargo', [verb, '--manifest-path', 'native/Cargo.toml', ...rest], cargoEnv());
+}
+
+/** The environment for a cargo that the caller runs. */
+export { cargoEnv };
+
+/** Runs a program of node_modules. */
+export async function local(name, args, env) {
+  await command(path.join(root, 'node_modules', '.bin', name), args, env);
+}
+
+/** Where `napi build` leaves the addon, its loader and its types. */
+export const addonFolder = path.join('build', 'addon');
+/** The addon's types, committed in native/node; its loader and binary are not. */
+export const addonTypes = 'index.d.cts';
+
+/** The addon's files for this machine, as @napi-rs/cli names them: its binary and what finds it. */
+function addonFiles() {
+  return [`tulle.linux-${process.arch}-gnu.node`, 'index.cjs'];
+}
+
+/** Builds the addon for this machine into native/node, unless its sources are unchanged. */
+export async function buildAddon() {
+  const inputs = files(['native', 'package-lock.json']).filter((name) => !/\.(node|cjs|cts)$/.test(name));
+  await whenChanged('addon', {
+    inputs,
+    outputs: [
+      ...addonFiles().map((name) => path.join('native/node', name)),
+      path.join(addonFolder, addonTypes),
+    ],
+    work: () =>
+      timed('building the data plane (cargo; a few minutes the first time)', async () => {
+        fs.mkdirSync(path.join(root, addonFolder), { recursive: true });
+        await local(
+          'napi',
+          [
+            ...['build', '--release', '--platform', '--no-const-enum'],
+            ...['--manifest-path', 'native/node/Cargo.toml', '--output-dir', addonFolder],
+            ...['--js', 'index.cjs', '--dts', 'index.d.cts', '--', '--locked'],
+          ],
+          cargoEnv(),
+        );
+        for (const name of addonFiles()) {
+          // A running proxy has the old file mapped: replace it, never write into it.
+          const output = path.join(root, 'native', 'node', name);
+          fs.copyFileSync(path.join(root, addonFolder, name), `${output}.new`);
+          fs.renameSync(`${output}.new`, output);
+        }
+      }),
+  });
+}
+
+/** Takes away compiled files whose source is gone. */
+function prune(folder, source) {
+  for (const name of files([folder]).concat(listResults(folder))) {
+    const from = name.replace(/\.(js|d\.ts)(\.map)?$/, '.ts');
+    if (from === name) continue;
+    const origin = path.join(root, source, path.relative(folder, from));
+    if (!fs.existsSync(origin)) fs.rmSync(path.join(root, name), { force: true });
+  }
+}
+
+function listResults(folder) {
+  const top = path.join(root, folder);
+  if (!fs.existsSync(top)) return [];
+  return fs
+    .readdirSync(top, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(root, path.join(entry.parentPath ?? entry.path, entry.name)));
+}
+
+/** Compiles src to dist, and src, test and bench to build, unless nothing changed. */
+export async function buildJavaScript() {
+  const sources = ['src', 'test', 'bench'];
+  const inputs = files([
+    ...sources,
+    'tsconfig.json',
+    'tsconfig.build.json',
+    'package.json',
+    'package-lock.json',
+  ]);
+  await whenChanged('javascript', {
+    inputs: [...inputs, path.join('native/node', addonTypes)],
+    outputs: ['dist/index.js', 'dist/cli/main.js', 'build/src/index.js'],
+    work: () =>
+      timed('compiling TypeScript', async () => {
+        await local('tsc', ['-p', 'tsconfig.build.json']);
+        await local('tsc', ['-p', 'tsconfig.json']);
+        prune('dist', 'src');
+        for (const source of sources) prune(path.join('build', source), source);
+        fs.chmodSync(path.join(root, 'dist/cli/main.js'), 0o755);
+      }),
+  });
+}
+
+/** Everything that `npm start` and `npm test` need. */
+export async function build() {
+  await installPackages();
+  await buildAddon();
+  await buildJavaScript();
+}

@@ -1,0 +1,131 @@
+// `npm test`: builds what is missing and runs every suite, Rust and TypeScript. `--long` runs the drills that take
+// minutes, too; names after it run only the TypeScript suites whose path contains one of them.
+// In: the checkout. Out: a line for each suite and, last, `N passed, N failed`; exits with 1 unless all passed.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import os from 'node:os';
+import path from 'node:path';
+import readline from 'node:readline';
+import { createReport } from './report.mjs';
+import { build, cargoEnv, files, root, run, StepError, say } from './steps.mjs';
+import { ensurePrograms, forTests } from './system.mjs';
+
+/** A suite that is not done by then hangs. */
+const SUITE_MS = 300_000;
+const LONG_SUITE_MS = 1_800_000;
+
+const names = process.argv.slice(2).filter((word) => !word.startsWith('--'));
+const long = process.argv.includes('--long');
+
+/**
+ * The Rust suites. Crates without TLS are tested unoptimized and at once; the others share the release build with the
+ * addon, so that the TLS library is compiled once.
+ */
+const rustSuites = [
+  { name: 'cargo: snapshot, decide', args: ['-p', 'tulle-snapshot', '-p', 'tulle-decide'] },
+  { name: 'cargo: proxy, authority', args: ['--release', '-p', 'tulle-proxy', '-p', 'tulle-authority'] },
+];
+
+/** Runs a program; every line of its output goes to `line`. Resolves with how it ended and all it said. */
+async function lines(name, args, { env, limitMs, line }) {
+  const child = spawn(name, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  let said = '';
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    process.kill(-child.pid, 'SIGKILL');
+  }, limitMs);
+  const readers = [child.stdout, child.stderr].map((input) => {
+    const reader = readline.createInterface({ input });
+    reader.on('line', (text) => {
+      said = `${said}${text}\n`.slice(-20_000);
+      line(text);
+    });
+    return once(reader, 'close');
+  });
+  const [code, signal] = await once(child, 'close');
+  clearTimeout(timer);
+  await Promise.all(readers);
+  return { ended: late ? `no end within ${limitMs / 1000} s` : (signal ?? code), said };
+}
+
+async function rustSuite({ name, args }) {
+  const began = Date.now();
+  const count = { passed: 0, failed: 0, skipped: 0, failures: [] };
+  const { ended, said } = await lines(
+    'cargo',
+    ['test', '--locked', '--manifest-path', 'native/Cargo.toml', '--no-fail-fast', ...args],
+    {
+      env: cargoEnv(),
+      limitMs: LONG_SUITE_MS,
+      line: (text) => {
+        const result = /^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;/.exec(text);
+        if (result) {
+          count.passed += Number(result[1]);
+          count.failed += Number(result[2]);
+          count.skipped += Number(result[3]);
+        }
+        const failed = /^test (.+) \.\.\. FAILED$/.exec(text);
+        if (failed) count.failures.push(failed[1]);
+        if (/^\s+(Compiling|Running|Doc-tests) tulle/.test(text)) say(text);
+      },
+    },
+  );
+  return settle({ name, began, count, ended, said });
+}
+
+async function tapSuite(file, createTapCounter) {
+  const began = Date.now();
+  const counter = createTapCounter();
+  const { ended, said } = await lines(process.execPath, ['--enable-source-maps', file], {
+    env: { ...process.env, TAP_TIMEOUT: String((long ? LONG_SUITE_MS : SUITE_MS) / 1000) },
+    limitMs: long ? LONG_SUITE_MS : SUITE_MS,
+    line: (text) => counter.line(text),
+  });
+  const name = path.relative('build', file).replace(/\.js$/, '');
+  return settle({ name, began, count: counter.count, ended, said });
+}
+
+/** A suite that ended badly or ran nothing has failed, whatever it counted. */
+function settle({ name, began, count, ended, said }) {
+  const seconds = (Date.now() - began) / 1000;
+  const { passed, failed, skipped } = count;
+  if (failed === 0 && (ended !== 0 || passed + skipped === 0)) {
+    count.failed = 1;
+    count.failures.push(ended === 0 ? 'ran no test' : `ended with ${ended}`);
+  }
+  return { name, seconds, ...count, output: said };
+}
+
+/** Compiled test programs, those that take minutes only if asked for. */
+function tapFiles() {
+  const sources = files(['test']).filter((name) => name.endsWith('.test.ts'));
+  const wanted = sources.filter((name) => long || !name.endsWith('.long.test.ts'));
+  const chosen = wanted.filter((name) => names.length === 0 || names.some((word) => name.includes(word)));
+  return chosen.map((name) => path.join('build', name.replace(/\.ts$/, '.js')));
+}
+
+/** Suites beside each other, at most as many as there are processors; those that measure time, alone at the end. */
+async function tapSuites(add) {
+  const { createTapCounter } = await import(path.join(root, 'build', 'test', 'tap-counter.js'));
+  const all = tapFiles();
+  const alone = all.filter((file) => /\.(long|alone)\.test\.js$/.test(file));
+  const together = all.filter((file) => !alone.includes(file));
+  const worker = async () => {
+    for (let file = together.shift(); file !== undefined; file = together.shift()) {
+      add(await tapSuite(file, createTapCounter));
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(2, os.availableParallelism()) }, worker));
+  for (const file of alone) add(await tapSuite(file, createTapCounter));
+}
+
+await run(async () => {
+  const line = await ensurePrograms(forTests);
+  if (line) throw new StepError(`missing programs; install them with: ${line}`);
+  await build();
+  const report = createReport({ strict: process.env.CI === 'true' || process.env.CI === '1' });
+  if (names.length === 0) for (const suite of rustSuites) report.add(await rustSuite(suite));
+  await tapSuites((suite) => report.add(suite));
+  return report.close();
+});

@@ -1,0 +1,147 @@
+// Tulle itself as its command line runs it, inside Node. In: a shape and its ground; out: configuration files as its
+// users write them (the pair is examples/hop-*.yaml on other ports) and the commands. Trace headers are off, because not
+// every peer can make them; request ids and metrics are on, as everywhere.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { projectRoot } from '../rig/tools.js';
+import {
+  CLIENT_ID,
+  type Ground,
+  type Launch,
+  type Peer,
+  type Plan,
+  paired,
+  SERVER_ID,
+  type Shape,
+  single,
+} from './peer.js';
+
+/** Tulle with one worker, as `tulle proxy` runs it. */
+export const tulle: Peer = {
+  name: 'tulle',
+  version,
+  plan: (shape, ground) => planWith(launchTulle, shape, ground),
+};
+
+/** A configuration as a value; JSON is YAML. */
+export type TulleConfig = Readonly<Record<string, unknown>>;
+
+const ALL = [{ name: 'all', rules: [{ backends: [{ service: 'app' }] }] }];
+
+function version(): string {
+  const main = entry();
+  if (!existsSync(main)) throw new Error(`${main} is missing: run npm run build`);
+  const manifest: unknown = JSON.parse(readFileSync(join(projectRoot(), 'package.json'), 'utf8'));
+  const found =
+    typeof manifest === 'object' && manifest !== null && 'version' in manifest ? manifest.version : '?';
+  return `Tulle ${String(found)}`;
+}
+
+function entry(): string {
+  return join(projectRoot(), 'dist/cli/main.js');
+}
+
+/** What is common to every configuration here. */
+const BASE = { workers: 1, accessLog: { file: '-', requests: 'off' } };
+
+/** What is common to every listener for traffic: the other peers keep idle clients as long. */
+const LISTENER = { headers: { trace: false }, limits: { idleTimeout: '5m' } };
+
+/** The configuration of one plain or TLS front, its ports taken from the ground. */
+export function frontConfig(
+  shape: Exclude<Shape, 'pair'>,
+  ground: Ground,
+): { config: TulleConfig; port: number } {
+  const port = ground.ports.take();
+  const { cert, key } = ground.certificates.edge;
+  const tls = shape === 'tls' ? { tls: { certificates: [{ cert, key }], minVersion: '1.3' } } : {};
+  const config = {
+    ...BASE,
+    listeners: { web: { address: `127.0.0.1:${port}`, ...tls, ...LISTENER }, admin: admin(ground) },
+    services: { app: { endpoints: [`127.0.0.1:${ground.upstream}`] } },
+    routes: ALL,
+  };
+  return { config, port };
+}
+
+/** Starts `tulle proxy` with a configuration. */
+export function launchTulle(ground: Ground, name: string, config: TulleConfig): Launch {
+  const file = ground.write(`${name}.yaml`, JSON.stringify(config));
+  return {
+    command: [process.execPath, entry(), 'proxy', '--config', file],
+    listens: portsOf(config),
+  };
+}
+
+/** How a configuration becomes a process. */
+export type LaunchConfig = (ground: Ground, name: string, config: TulleConfig) => Launch;
+
+/** The plan of a shape, whatever runs the configurations. */
+export function planWith(launch: LaunchConfig, shape: Shape, ground: Ground): Plan {
+  if (shape === 'pair') return pairWith(launch, ground);
+  const { config, port } = frontConfig(shape, ground);
+  return single(launch(ground, 'tulle', config), port, shape === 'tls');
+}
+
+function pairWith(launch: LaunchConfig, ground: Ground): Plan {
+  const inner = ground.ports.take();
+  const front = ground.ports.take();
+  const answering = launch(ground, 'tulle-server', answeringConfig(ground, inner));
+  return paired(answering, launch(ground, 'tulle-client', callingConfig(ground, { inner, front })), {
+    inner,
+    front,
+  });
+}
+
+/** examples/hop-server.yaml on other ports. */
+function answeringConfig(ground: Ground, inner: number): TulleConfig {
+  const { server, ca } = ground.certificates;
+  const identity = { cert: server.cert, key: server.key };
+  return {
+    ...BASE,
+    listeners: {
+      inbound: {
+        address: `127.0.0.1:${inner}`,
+        tls: { mode: 'mutual', identity, trustBundle: ca },
+        forwardIdentity: true,
+        ...LISTENER,
+      },
+      admin: admin(ground),
+    },
+    services: { app: { endpoints: [`127.0.0.1:${ground.upstream}`] } },
+    routes: [{ name: 'app', listeners: ['inbound'], rules: [{ backends: [{ service: 'app' }] }] }],
+    authorization: [
+      {
+        name: 'web-may-read',
+        listeners: ['inbound'],
+        action: 'allow',
+        mode: 'enforce',
+        rules: [{ from: [CLIENT_ID], methods: ['GET', 'HEAD'], paths: [{ prefix: '/' }] }],
+      },
+    ],
+  };
+}
+
+/** examples/hop-client.yaml on other ports. */
+function callingConfig(ground: Ground, at: { inner: number; front: number }): TulleConfig {
+  const { client, ca } = ground.certificates;
+  const identity = { cert: client.cert, key: client.key };
+  const tls = { mode: 'mutual', identity, trustBundle: ca, expect: [SERVER_ID] };
+  return {
+    ...BASE,
+    listeners: { outbound: { address: `127.0.0.1:${at.front}`, ...LISTENER }, admin: admin(ground) },
+    services: { app: { endpoints: [`127.0.0.1:${at.inner}`], tls } },
+    routes: ALL,
+  };
+}
+
+function admin(ground: Ground): TulleConfig {
+  return { address: `127.0.0.1:${ground.ports.take()}`, admin: true };
+}
+
+/** The ports that a configuration of this file listens on. */
+export function portsOf(config: TulleConfig): number[] {
+  const listeners: readonly { address?: string }[] = Object.values(config.listeners ?? {});
+  return listeners.map(({ address }) => Number(address?.split(':')[1]));
+}

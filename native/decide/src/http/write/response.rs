@@ -1,0 +1,138 @@
+//! The response head that goes to the client. In: the upstream's, and how we send it; out: one with our own framing and
+//! nothing that was meant for the upstream connection.
+
+use super::Lines;
+use crate::http::{Edits, Field, FieldKind, Fields, ResponseHead, Version};
+
+/// How the body is delimited towards the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponseFraming {
+    /// No framing line: there is no body (1xx, 204, 304 and HEAD without one announced, a tunnel).
+    None,
+    /// `Content-Length`; also what HEAD and 304 only announce.
+    Length(u64),
+    /// `Transfer-Encoding: chunked`.
+    Chunked,
+    /// No framing line: closing ends the body, so `connection` must be `Close`.
+    Close,
+}
+
+/// What the client's connection is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientConnection {
+    /// Nothing: HTTP/1.1 goes on, and so it is for interim responses.
+    Implicit,
+    /// `Connection: close`.
+    Close,
+    /// `Connection: keep-alive`, which HTTP/1.0 clients need to hear.
+    KeepAlive,
+}
+
+/// A response as it goes to the client.
+#[derive(Debug, Clone, Copy)]
+pub struct ResponseParts<'a> {
+    /// The bytes that the spans are over.
+    pub head: &'a [u8],
+    /// The upstream's head.
+    pub response: &'a ResponseHead,
+    /// Its fields.
+    pub fields: &'a Fields,
+    /// The body's framing as we send it.
+    pub framing: ResponseFraming,
+    /// What becomes of the client's connection.
+    pub connection: ClientConnection,
+    /// The route's changes; [`Edits::NONE`] for none.
+    pub edits: &'a Edits,
+    /// Our pseudonym for `via`.
+    pub via: Option<&'a [u8]>,
+    /// The time as an IMF-fixdate, for a final response without Date (RFC 9110 section 6.6.1).
+    pub date: Option<&'a [u8]>,
+}
+
+/// Kinds that are copied unless they are nominated or edited.
+const HANDLED: u64 = FieldKind::Connection.bit()
+    | FieldKind::KeepAlive.bit()
+    | FieldKind::ProxyConnection.bit()
+    | FieldKind::Te.bit()
+    | FieldKind::Trailer.bit()
+    | FieldKind::Upgrade.bit()
+    | FieldKind::Http2Settings.bit()
+    | FieldKind::TransferEncoding.bit()
+    | FieldKind::ContentLength.bit()
+    | FieldKind::ProxyAuthorization.bit()
+    | FieldKind::ProxyAuthenticate.bit()
+    | FieldKind::Via.bit();
+
+/// Appends the head that goes to the client, always HTTP/1.1, to `out`.
+pub fn write_response(out: &mut Vec<u8>, parts: &ResponseParts<'_>) {
+    let mut lines = Lines::new(out, parts.head);
+    let status = itoa::Buffer::new().format(parts.response.status).as_bytes().first_chunk::<3>().copied();
+    lines.put(&[
+        b"HTTP/1.1 ",
+        &status.unwrap_or(*b"502"),
+        b" ",
+        parts.response.reason.of(parts.head),
+        b"\r\n",
+    ]);
+    let plain = parts.edits.is_empty();
+    let last_via = parts.via.and_then(|_| parts.fields.all(FieldKind::Via).last());
+    for field in parts.fields {
+        if field.hop || (!plain && parts.edits.leaves_out(field.name.of(parts.head))) {
+            continue;
+        }
+        if HANDLED & field.kind.bit() == 0 {
+            lines.keep(field);
+        } else if field.kind == FieldKind::Via && last_via.is_some_and(|last| last.name == field.name) {
+            via_line(&mut lines, parts, Some(field));
+        } else if field.kind == FieldKind::Via
+            || (field.kind == FieldKind::Trailer && parts.framing == ResponseFraming::Chunked)
+        {
+            lines.keep(field);
+        }
+    }
+    if last_via.is_none() && !parts.edits.leaves_out(b"via") {
+        via_line(&mut lines, parts, None);
+    }
+    date(&mut lines, parts);
+    match parts.framing {
+        ResponseFraming::None | ResponseFraming::Close => {}
+        ResponseFraming::Length(length) => lines.number(b"Content-Length", length),
+        ResponseFraming::Chunked => lines.line(b"Transfer-Encoding", b"chunked"),
+    }
+    connection(&mut lines, parts);
+    if parts.response.status >= 200 {
+        lines.raw(parts.edits.lines());
+    }
+    lines.raw(b"\r\n");
+}
+
+fn date(lines: &mut Lines<'_>, parts: &ResponseParts<'_>) {
+    let missing = parts.response.status >= 200 && !parts.fields.has(FieldKind::Date);
+    if let Some(date) = parts.date.filter(|_| missing && !parts.edits.leaves_out(b"date")) {
+        lines.line(b"Date", date);
+    }
+}
+
+fn via_line(lines: &mut Lines<'_>, parts: &ResponseParts<'_>, existing: Option<&Field>) {
+    let Some(pseudonym) = parts.via else { return };
+    let version: &[u8] = if parts.response.version == Version::Http10 { b"1.0 " } else { b"1.1 " };
+    match existing {
+        Some(field) => lines.append(field, [version, pseudonym]),
+        None => lines.raw_via(version, pseudonym),
+    }
+}
+
+/// Connection, with Upgrade where a 101 switches or a 426 asks for it.
+fn connection(lines: &mut Lines<'_>, parts: &ResponseParts<'_>) {
+    if let Some(protocol) = parts.response.upgrade {
+        lines.line(b"Upgrade", protocol.of(parts.head));
+    }
+    match (parts.response.upgrade.is_some(), parts.connection) {
+        (true, ClientConnection::Close) => lines.line(b"Connection", b"close, upgrade"),
+        (true, ClientConnection::KeepAlive) => lines.line(b"Connection", b"keep-alive, upgrade"),
+        (true, ClientConnection::Implicit) => lines.line(b"Connection", b"upgrade"),
+        (false, ClientConnection::Close) => lines.line(b"Connection", b"close"),
+        (false, ClientConnection::KeepAlive) => lines.line(b"Connection", b"keep-alive"),
+        (false, ClientConnection::Implicit) => {}
+    }
+}

@@ -1,0 +1,208 @@
+//! The hot path's promises: parsing and writing a typical request and response allocates nothing once buffers have
+//! grown. Times are printed by `cargo test --release --test http_hot_path -- --ignored --nocapture`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "helpers of tests may panic and print"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::hint::black_box;
+use tulle_decide::http::{
+    Chunked, ClientConnection, Edits, Fields, Forwarded, HOST_KEY_BYTES, HeadLimits, Method, RequestParts,
+    ResponseParts, Version, find_head_end, host_key, normalize, parse_request, parse_response, write_request,
+    write_response,
+};
+use tulle_snapshot::wire::{EscapePolicy, PathRules};
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call is passed to the system's allocator unchanged; counting touches only a thread-local integer
+// without a destructor, which neither allocates nor unwinds.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller keeps GlobalAlloc's contract.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: as above.
+        unsafe { System.realloc(ptr, layout, new_size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+const LIMITS: HeadLimits = HeadLimits { bytes: 60 * 1024, fields: 100 };
+const RULES: PathRules = PathRules { encoded_slash: EscapePolicy::Keep, path_parameters: EscapePolicy::Keep };
+
+const REQUEST: &[u8] = b"GET /v1/catalogue/items?page=2&sort=price HTTP/1.1\r\n\
+Host: api.example.test\r\n\
+User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n\
+Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n\
+Accept-Language: en-GB,en;q=0.8,de;q=0.5\r\n\
+Accept-Encoding: gzip, deflate, br, zstd\r\n\
+Referer: https://www.example.test/catalogue\r\n\
+Cookie: session=0123456789abcdef0123456789abcdef; theme=dark; consent=1\r\n\
+Sec-Fetch-Mode: navigate\r\n\
+Cache-Control: no-cache\r\n\
+Connection: keep-alive\r\n\
+\r\n";
+
+const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\n\
+Date: Mon, 23 Nov 2026 05:00:00 GMT\r\n\
+Server: upstream\r\n\
+Content-Type: application/json; charset=utf-8\r\n\
+Cache-Control: private, max-age=0\r\n\
+ETag: \"0123456789abcdef\"\r\n\
+Vary: Accept-Encoding\r\n\
+Content-Length: 1024\r\n\
+Connection: keep-alive\r\n\
+\r\n";
+
+fn write(out: &mut Vec<u8>, fields: &Fields, request: &tulle_decide::http::RequestHead) {
+    out.clear();
+    let parts = RequestParts {
+        head: REQUEST,
+        request,
+        fields,
+        path: request.target.path(REQUEST),
+        query: request.target.query(REQUEST),
+        host: request.host.of(REQUEST),
+        framing: request.framing,
+        edits: Edits::NONE,
+        forwarded: Forwarded {
+            for_ip: b"192.0.2.1",
+            proto: b"https",
+            host: request.host.of(REQUEST),
+            trust: false,
+            enabled: true,
+        },
+        request_id: Some(b"0123456789abcdef0123456789abcdef"),
+        traceparent: None,
+        via: None,
+        identity: None,
+        upgrade: false,
+    };
+    write_request(out, &parts);
+}
+
+struct Buffers {
+    fields: Fields,
+    out: Vec<u8>,
+    path: Vec<u8>,
+    chunked: Vec<u8>,
+}
+
+fn one_exchange(buffers: &mut Buffers) -> usize {
+    let Buffers { fields, out, path, chunked } = buffers;
+    let end = find_head_end(REQUEST, 0).unwrap();
+    let request = parse_request(&REQUEST[..end], LIMITS, fields).unwrap();
+    normalize(request.target.path(REQUEST), path, RULES).unwrap();
+    normalize(b"/a/%7e/../b//c", path, RULES).unwrap();
+    let mut key = [0; HOST_KEY_BYTES];
+    let key_len = host_key(request.host.of(REQUEST), &mut key).len();
+    write(out, fields, &request);
+    let sent = out.len();
+    let response = parse_response(RESPONSE, LIMITS, Method::Get, fields).unwrap();
+    let parts = ResponseParts {
+        head: RESPONSE,
+        response: &response,
+        fields,
+        framing: response.framing_for(Version::Http11),
+        connection: ClientConnection::Implicit,
+        edits: Edits::NONE,
+        via: None,
+        date: None,
+    };
+    write_response(out, &parts);
+    chunked.clear();
+    chunked.extend_from_slice(b"5\r\nhello\r\n0\r\n\r\n");
+    let decoded = Chunked::new(LIMITS).decode(chunked).unwrap();
+    sent + key_len + decoded.data.len()
+}
+
+#[test]
+fn a_typical_exchange_allocates_nothing() {
+    let mut buffers =
+        Buffers { fields: Fields::new(), out: Vec::new(), path: Vec::new(), chunked: Vec::new() };
+    let before_warm_up = ALLOCATIONS.get();
+    one_exchange(&mut buffers);
+    assert!(ALLOCATIONS.get() > before_warm_up, "the counter counts");
+    let before = ALLOCATIONS.get();
+    for _ in 0..100 {
+        black_box(one_exchange(&mut buffers));
+    }
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+fn time(name: &str, mut work: impl FnMut()) {
+    const RUNS: u32 = 200_000;
+    let mut best = u128::MAX;
+    for _ in 0..7 {
+        let start = std::time::Instant::now();
+        for _ in 0..RUNS {
+            work();
+        }
+        best = best.min(start.elapsed().as_nanos() / u128::from(RUNS));
+    }
+    println!("{name}: {best} ns");
+}
+
+#[test]
+#[ignore = "prints times; meaningful in release builds only"]
+fn times() {
+    let mut fields = Fields::new();
+    let mut out = Vec::new();
+    println!("request: {} bytes, 10 fields; response: {} bytes, 8 fields", REQUEST.len(), RESPONSE.len());
+    time("find head end", || {
+        black_box(find_head_end(black_box(REQUEST), 0));
+    });
+    time("parse request", || {
+        black_box(parse_request(black_box(REQUEST), LIMITS, &mut fields).is_ok());
+    });
+    let request = parse_request(REQUEST, LIMITS, &mut fields).unwrap();
+    time("write request", || {
+        write(&mut out, black_box(&fields), black_box(&request));
+        black_box(out.len());
+    });
+    time("normalize path", || {
+        black_box(normalize(black_box(b"/v1/catalogue/items"), &mut out, RULES).is_ok());
+    });
+    time("parse response", || {
+        black_box(parse_response(black_box(RESPONSE), LIMITS, Method::Get, &mut fields).is_ok());
+    });
+    let response = parse_response(RESPONSE, LIMITS, Method::Get, &mut fields).unwrap();
+    time("write response", || {
+        out.clear();
+        let parts = ResponseParts {
+            head: RESPONSE,
+            response: black_box(&response),
+            fields: black_box(&fields),
+            framing: response.framing_for(Version::Http11),
+            connection: ClientConnection::Implicit,
+            edits: Edits::NONE,
+            via: None,
+            date: None,
+        };
+        write_response(&mut out, &parts);
+        black_box(out.len());
+    });
+    time("httparse request, for comparison", || {
+        let mut headers = [httparse::EMPTY_HEADER; 32];
+        black_box(httparse::Request::new(&mut headers).parse(black_box(REQUEST)).is_ok());
+    });
+}

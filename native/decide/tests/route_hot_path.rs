@@ -1,0 +1,126 @@
+//! The hot path's promise: authorizing, matching, splitting, rewriting and balancing a request allocates nothing.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers that fail the test")]
+
+#[cfg(test)]
+#[path = "fixture/snapshot.rs"]
+mod fixture;
+
+use fixture::{Headers, MUTUAL, backend, exact, id, on, on_all, prefix, regex, route, rule, snapshot};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use tulle_decide::balance::{Balancer, Candidates, Member, Members, RoundRobin};
+use tulle_decide::identity::SpiffeId;
+use tulle_decide::policy::{Authorizer, Caller, Decision};
+use tulle_decide::route::{Plan, RequestView, Router, RuleAction, rewrite_path};
+use tulle_snapshot::wire::{Action, Mode, PathEdit, Policy, PolicyRule, Rewrite, Rule};
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call goes to the system's allocator as it is; the counter is a thread-local integer without a
+// destructor, which neither allocates nor unwinds.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller keeps GlobalAlloc's contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+struct Proxy {
+    authorizer: Authorizer,
+    router: Router,
+    plan: Plan,
+    balancers: [(Members, RoundRobin); 3],
+}
+
+fn proxy() -> Proxy {
+    let rewrite = Rewrite { path: Some(PathEdit::ReplacePrefix { value: "/".to_owned() }), host: None };
+    let split = Rule {
+        backends: vec![backend(0, 9), backend(1, 1)],
+        rewrite: Some(rewrite),
+        ..rule(vec![on(prefix("/v1/"))])
+    };
+    let full = rule(vec![on_all(exact("/a"), Some("GET"), &[("x-canary", "yes")], &[("q", "1 2")])]);
+    let host = ["*.example.test"];
+    let routes = vec![
+        route("r", &host, vec![split, full, rule(vec![on(regex("/t/[a-z]+/.*"))])]),
+        route("all", &[], vec![rule(vec![])]),
+    ];
+    let paths = Some(vec![prefix("/v1").unwrap(), regex("/[a-z].*").unwrap()]);
+    let allowed =
+        PolicyRule { from: Some(vec![id("web").to_string()]), methods: Some(vec!["GET".to_owned()]), paths };
+    let policy = |mode| Policy {
+        name: "p".to_owned(),
+        listeners: vec![MUTUAL],
+        action: Action::Allow,
+        mode,
+        rules: vec![allowed.clone()],
+    };
+    let checked = snapshot(routes, vec![policy(Mode::Enforce), policy(Mode::Shadow)]);
+    let members = |weights: &[u32]| {
+        let list = (0..).zip(weights).map(|(endpoint, weight)| Member { endpoint, weight: *weight });
+        (Members::new(list), RoundRobin::default())
+    };
+    Proxy {
+        authorizer: Authorizer::new(&checked, MUTUAL).unwrap(),
+        router: Router::new(&checked, MUTUAL).unwrap(),
+        plan: Plan::new(&checked).unwrap(),
+        balancers: [members(&[1, 1]), members(&[3, 1]), members(&(1..40).collect::<Vec<_>>())],
+    }
+}
+
+fn serve(proxy: &mut Proxy, caller: &SpiffeId, headers: &Headers, out: &mut Vec<u8>) {
+    for (path, query) in
+        [("/v1/items/7", None), ("/a", Some("p=0&q=1+2")), ("/t/abc/x", None), ("/other", None)]
+    {
+        let verdict = proxy.authorizer.decide(&Caller::Peer(caller), b"GET", path.as_bytes());
+        let Decision::Allow(permit) = verdict.decision else { panic!("{path} is allowed") };
+        let query = query.map(str::as_bytes);
+        let view =
+            RequestView { host: b"api.example.test", method: b"GET", path: path.as_bytes(), query, headers };
+        let matched = proxy.router.find(&permit, &view).unwrap();
+        let plan = proxy.plan.get(matched.rule).unwrap();
+        if let Some(edit) = plan.rewrite.as_ref().and_then(|r| r.path.as_ref()) {
+            out.clear();
+            rewrite_path(edit, path.as_bytes(), matched.prefix_len, out);
+        }
+        let RuleAction::Forward(split) = &plan.action else { panic!("{path} is forwarded") };
+        assert!(split.pick(u64::MAX / 2).weight > 0);
+        for (members, balancer) in &mut proxy.balancers {
+            for tried in [&[][..], &[1]] {
+                assert!(balancer.pick(&Candidates { members, usable: None, tried }, 5).is_some());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_request_allocates_nothing() {
+    let mut proxy = proxy();
+    let caller = id("web");
+    let headers = Headers(vec![("x-canary".to_owned(), "yes".to_owned())]);
+    let mut out = Vec::with_capacity(256);
+    let before_first = ALLOCATIONS.get();
+    assert!(before_first > 0, "the counter counts");
+    for _ in 0..100 {
+        serve(&mut proxy, &caller, &headers, &mut out);
+    }
+    let warm = ALLOCATIONS.get();
+    for _ in 0..1000 {
+        serve(&mut proxy, &caller, &headers, &mut out);
+    }
+    assert_eq!(ALLOCATIONS.get() - warm, 0);
+    assert_eq!(out, b"/items/7");
+}

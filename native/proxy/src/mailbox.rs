@@ -1,0 +1,50 @@
+//! How the engine talks to a worker: a bounded list of rare messages, and a wake-up.
+
+use crate::io::{Listening, Waker};
+use crate::running::Running;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a worker is told.
+pub(crate) enum Message {
+    /// Serve by this configuration from now on; with the sockets of listeners that are new.
+    Apply {
+        running: Arc<Running>,
+        /// By index of the listener in the configuration.
+        sockets: Vec<(usize, Listening)>,
+        /// Told when it is so.
+        done: SyncSender<()>,
+    },
+    /// Accept no more, and end connections as they become idle.
+    Drain {
+        /// Told when nothing is accepted any more.
+        done: SyncSender<()>,
+    },
+    /// End at once.
+    Stop,
+}
+
+/// One worker's messages. Only the engine sends, one at a time: a handful at most are ever in it.
+pub(crate) struct Mailbox {
+    messages: Mutex<Vec<Message>>,
+    waker: Waker,
+}
+
+impl Mailbox {
+    pub(crate) fn new() -> std::io::Result<Self> {
+        Ok(Self { messages: Mutex::new(Vec::new()), waker: Waker::new()? })
+    }
+
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    pub(crate) fn send(&self, message: Message) {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+        self.waker.wake();
+    }
+
+    pub(crate) fn take(&self) -> Vec<Message> {
+        std::mem::take(&mut self.messages.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

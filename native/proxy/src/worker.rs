@@ -1,0 +1,217 @@
+//! One data-plane thread: an event loop over its own sockets, connections, pools and counters.
+//!
+//! In: readiness, timers, and messages of the engine. Out: bytes, records. Nothing here is shared on the request path.
+
+mod accept;
+mod apply;
+mod body;
+mod client;
+mod config;
+mod conn;
+mod deadline;
+mod dispatch;
+mod finish;
+mod local;
+mod request;
+mod response;
+mod tunnel;
+mod upstream;
+
+pub(crate) use config::WorkerConfig;
+
+use crate::clock::{self, Nanos};
+use crate::date::HttpDate;
+use crate::io::{Io, Listening, Poller, Waker};
+use crate::mailbox::{Mailbox, Message};
+use crate::random::Random;
+use crate::running::Running;
+use crate::shared::Shared;
+use crate::slab::{Id, Slab};
+use crate::telemetry::{LogHandle, WorkerMetrics};
+use crate::timers::Timers;
+use conn::{Conn, Exchange, Role};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use tulle_decide::http::Fields;
+
+/// Tokens with the top bit set are not connections.
+const LISTENER_TOKEN: u64 = 1 << 63;
+const WAKER_TOKEN: u64 = u64::MAX;
+/// How often those that wait for a connection look whether another worker let go of one.
+const ROOM_MS: u32 = 10;
+/// Reads of one connection before the others get their turn.
+const TURNS: usize = 16;
+
+/// What a worker is made of; all of it moves into its thread.
+pub(crate) struct Setup {
+    /// Its clients are traffic, which a drain waits for; admin pages and probes are not.
+    pub(crate) counts: bool,
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) metrics: WorkerMetrics,
+    pub(crate) log: LogHandle,
+}
+
+/// A worker's own memory for the message it is looking at.
+#[derive(Default)]
+struct Scratch {
+    read: Vec<u8>,
+    head: Vec<u8>,
+    path: Vec<u8>,
+    target: Vec<u8>,
+    fields: Fields,
+    text: Vec<u8>,
+}
+
+struct OpenListener {
+    name: Arc<str>,
+    socket: Listening,
+    paused: bool,
+}
+
+pub(crate) struct Worker {
+    setup: Setup,
+    poller: Poller,
+    waker: Waker,
+    listeners: Vec<Option<OpenListener>>,
+    conns: Slab<Conn>,
+    exchanges: Slab<Exchange>,
+    spare: Vec<Box<Exchange>>,
+    ready: VecDeque<Id>,
+    timers: Timers,
+    io: Io,
+    scratch: Scratch,
+    config: Rc<WorkerConfig>,
+    pools: upstream::Pools,
+    random: Random,
+    date: HttpDate,
+    waiting: VecDeque<Id>,
+    now: Nanos,
+    draining: bool,
+    accept_again: Option<Nanos>,
+    stopping: bool,
+}
+
+impl Worker {
+    /// Prepares the worker inside its own thread.
+    pub(crate) fn new(setup: Setup, running: &Arc<Running>, random: Random) -> std::io::Result<Self> {
+        let poller = Poller::new()?;
+        let config = WorkerConfig::new(running, &setup.metrics);
+        let waker = setup.mailbox.waker().clone();
+        poller.add_level(waker.fd(), WAKER_TOKEN)?;
+        let mut worker = Self {
+            setup,
+            poller,
+            waker,
+            listeners: Vec::new(),
+            conns: Slab::new(),
+            exchanges: Slab::new(),
+            spare: Vec::new(),
+            ready: VecDeque::new(),
+            timers: Timers::default(),
+            io: Io::default(),
+            scratch: Scratch::default(),
+            config: Rc::new(config),
+            pools: upstream::Pools::default(),
+            random,
+            date: HttpDate::default(),
+            waiting: VecDeque::new(),
+            now: clock::now(),
+            draining: false,
+            accept_again: None,
+            stopping: false,
+        };
+        worker.bind_pools();
+        Ok(worker)
+    }
+
+    /// Runs until told to stop.
+    pub(crate) fn run(&mut self) {
+        while !self.stopping {
+            self.turn();
+        }
+    }
+
+    fn turn(&mut self) {
+        let until = if self.ready.is_empty() { self.next_timer() } else { Some(self.now) };
+        if self.poller.wait(self.now, until).is_err() {
+            self.stopping = true;
+            return;
+        }
+        self.now = clock::now();
+        for index in 0..self.poller.count() {
+            let Some(event) = self.poller.event(index) else { break };
+            if event.token == WAKER_TOKEN {
+                self.read_mail();
+            } else if event.token & LISTENER_TOKEN != 0 {
+                self.accept(usize::try_from(event.token & !LISTENER_TOKEN).unwrap_or(usize::MAX));
+            } else {
+                let id = Id::from_token(event.token);
+                if let Some(conn) = self.conns.get_mut(id) {
+                    conn.link.note(&event);
+                    self.guarded(id);
+                }
+            }
+        }
+        for _ in 0..self.ready.len() {
+            let Some(id) = self.ready.pop_front() else { break };
+            if let Some(conn) = self.conns.get_mut(id) {
+                conn.queued = false;
+                self.guarded(id);
+            }
+        }
+        self.serve_waiting();
+        self.fire_timers();
+        self.setup.log.flush();
+    }
+
+    fn next_timer(&self) -> Option<Nanos> {
+        let room = (!self.waiting.is_empty()).then(|| self.now.after_ms(ROOM_MS));
+        [self.timers.next(), self.accept_again, room].into_iter().flatten().min()
+    }
+
+    /// A panic costs the connection it happened on, and is counted.
+    fn guarded(&mut self, id: Id) {
+        if catch_unwind(AssertUnwindSafe(|| self.drive(id))).is_err() {
+            self.setup.metrics.panicked();
+            self.abandon(id);
+        }
+    }
+
+    fn drive(&mut self, id: Id) {
+        match self.conns.get_mut(id).map(|conn| &conn.role) {
+            Some(Role::Client(_)) => self.drive_client(id),
+            Some(Role::Upstream(_)) => self.drive_upstream(id),
+            None => {}
+        }
+    }
+
+    /// Has a connection looked at again after the others had their turn.
+    fn queue(&mut self, id: Id) {
+        if let Some(conn) = self.conns.get_mut(id)
+            && !conn.queued
+        {
+            conn.queued = true;
+            self.ready.push_back(id);
+        }
+    }
+
+    fn read_mail(&mut self) {
+        self.waker.clear();
+        for message in self.setup.mailbox.take() {
+            match message {
+                Message::Apply { running, sockets, done } => {
+                    self.apply(&running, sockets);
+                    let _engine_waits_no_longer = done.try_send(());
+                }
+                Message::Drain { done } => {
+                    self.drain();
+                    let _engine_waits_no_longer = done.try_send(());
+                }
+                Message::Stop => self.stopping = true,
+            }
+        }
+    }
+}

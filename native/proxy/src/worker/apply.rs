@@ -1,0 +1,78 @@
+//! apply, as a worker sees it: a configuration is swapped whole between two turns; and the drain.
+
+use super::Worker;
+use super::conn::{Phase, Role};
+use crate::io::Listening;
+use crate::running::Running;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What an idle connection gets when a drain begins: a request that is on its way is still answered.
+pub(super) const LAST_CHANCE_MS: u32 = 1_000;
+
+impl Worker {
+    /// Serves by `running` from now on. Requests under way end by what they began with.
+    pub(super) fn apply(&mut self, running: &Arc<Running>, sockets: Vec<(usize, Listening)>) {
+        self.setup.metrics.rebind(Arc::clone(&running.core.names));
+        self.config = Rc::new(super::WorkerConfig::new(running, &self.setup.metrics));
+        self.bind_pools();
+        for (index, socket) in sockets {
+            if let Some(listener) = self.config.listeners.get(index) {
+                let name = Arc::clone(&listener.name);
+                self.open_listener(name, socket);
+            }
+        }
+        self.close_unnamed_listeners();
+        self.close_mistrusted();
+    }
+
+    fn close_unnamed_listeners(&mut self) {
+        let config = Rc::clone(&self.config);
+        let gone = |open: &super::OpenListener| !config.is_listening(&open.name, open.socket.address());
+        let closing: Vec<usize> = (0..self.listeners.len())
+            .filter(|index| matches!(self.listeners.get(*index), Some(Some(open)) if gone(open)))
+            .collect();
+        for index in closing {
+            self.close_listener(index);
+        }
+        for id in self.conns.ids() {
+            let orphan = self.conns.get_mut(id).and_then(|conn| conn.client()).is_some_and(|client| {
+                client.phase == Phase::Idle && config.listener_named(&client.listener.name).is_none()
+            });
+            if orphan {
+                self.set_deadline(id, self.now.after_ms(LAST_CHANCE_MS));
+            }
+        }
+    }
+
+    /// Ends connections whose peer the present trust bundle, revocation list or identity would refuse.
+    fn close_mistrusted(&mut self) {
+        let config = Rc::clone(&self.config);
+        let refused: Vec<_> = self
+            .conns
+            .ids()
+            .into_iter()
+            .filter(|id| self.conns.get(*id).is_some_and(|conn| config.would_refuse(conn)))
+            .collect();
+        for id in refused {
+            self.abandon(id);
+        }
+    }
+
+    /// Accepts no more; idle connections get a last chance, busy ones end with their answer.
+    pub(super) fn drain(&mut self) {
+        self.draining = true;
+        for index in 0..self.listeners.len() {
+            self.close_listener(index);
+        }
+        for id in self.conns.ids() {
+            let Some(conn) = self.conns.get(id) else { continue };
+            match &conn.role {
+                Role::Client(client) if client.phase == Phase::Idle => {
+                    self.set_deadline(id, self.now.after_ms(LAST_CHANCE_MS));
+                }
+                Role::Client(_) | Role::Upstream(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! A message body on its way from one side to the other: taken out of its framing, and put into ours.
+//!
+//! In: bytes of one side. Out: slices to send to the other. One code for both directions and all framings.
+
+use std::io::{Error, ErrorKind};
+use tulle_decide::http::{BodyFraming, Chunked, Decoded, Framing, HeadLimits, write_chunk_prefix};
+
+/// Bounds on a message's trailers.
+const TRAILERS: HeadLimits = HeadLimits { bytes: 8 * 1024, fields: 32 };
+
+/// How a body comes in.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Empty,
+    Length(u64),
+    Chunked(Chunked),
+    UntilClose,
+}
+
+/// How it goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sink {
+    /// By the length in the head, or not at all, or to the connection's end: as it is.
+    Plain,
+    Chunked,
+}
+
+/// A body under way.
+#[derive(Debug)]
+pub(crate) struct Body {
+    source: Source,
+    sink: Sink,
+    done: bool,
+    /// Bytes of content so far.
+    pub(crate) bytes: u64,
+}
+
+/// What one step took and gave.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Step {
+    /// Bytes taken from the front of the input.
+    pub(crate) consumed: usize,
+    /// Where in the input its content begins now.
+    pub(crate) from: usize,
+    /// Bytes of content.
+    pub(crate) data: usize,
+    /// This was the end.
+    pub(crate) done: bool,
+}
+
+impl Step {
+    /// The content of the input that was stepped over.
+    pub(crate) fn content(self, input: &[u8]) -> &[u8] {
+        input.get(self.from..self.from + self.data).unwrap_or_default()
+    }
+}
+
+impl Body {
+    /// A request's body, sent on to an HTTP/1.1 upstream.
+    pub(crate) fn of_request(framing: Framing) -> Self {
+        let (source, sink) = match framing {
+            Framing::None | Framing::Length(0) => (Source::Empty, Sink::Plain),
+            Framing::Length(length) => (Source::Length(length), Sink::Plain),
+            Framing::Chunked => (Source::Chunked(Chunked::new(TRAILERS)), Sink::Chunked),
+        };
+        Self { done: matches!(source, Source::Empty), source, sink, bytes: 0 }
+    }
+
+    /// A response's body; `sink` is what its head announced to the client.
+    pub(crate) fn of_response(framing: BodyFraming, sink: Sink) -> Self {
+        let source = match framing {
+            BodyFraming::None | BodyFraming::Length(0) => Source::Empty,
+            BodyFraming::Length(length) => Source::Length(length),
+            BodyFraming::Chunked => Source::Chunked(Chunked::new(TRAILERS)),
+            BodyFraming::UntilClose => Source::UntilClose,
+        };
+        let done = matches!(source, Source::Empty);
+        // HEAD and 304 announce a framing without having a body.
+        let sink = if framing == BodyFraming::None { Sink::Plain } else { sink };
+        Self { done, source, sink, bytes: 0 }
+    }
+
+    /// A body that is not there.
+    pub(crate) fn empty() -> Self {
+        Self { source: Source::Empty, sink: Sink::Plain, done: true, bytes: 0 }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Whether only the connection's end ends it.
+    pub(crate) fn is_until_close(&self) -> bool {
+        matches!(self.source, Source::UntilClose)
+    }
+
+    /// Takes what it can from `input`; `ended`: nothing comes after it. A body cut short is an error.
+    pub(crate) fn step(&mut self, input: &mut [u8], ended: bool) -> Result<Step, Error> {
+        let length = input.len();
+        let step = match &mut self.source {
+            Source::Empty => Step { done: true, ..Step::default() },
+            Source::Length(left) => {
+                let data = usize::try_from(*left).map_or(length, |left| left.min(length));
+                *left -= data as u64;
+                Step { consumed: data, data, done: *left == 0, from: 0 }
+            }
+            Source::Chunked(chunked) => {
+                let decoded = chunked.decode(input).map_err(|e| Error::new(ErrorKind::InvalidData, e))?;
+                let Decoded { consumed, data, done } = decoded;
+                Step { consumed, data: data.len(), done, from: data.start }
+            }
+            Source::UntilClose => Step { consumed: length, data: length, done: ended, from: 0 },
+        };
+        if ended && !step.done && step.consumed >= length {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        self.bytes += step.data as u64;
+        self.done = step.done;
+        Ok(step)
+    }
+
+    /// Cuts what goes out for one step: up to four slices, the rest empty.
+    pub(crate) fn frame<'a>(&'a self, step: Step, data: &'a [u8], prefix: &'a mut [u8; 18]) -> [&'a [u8]; 5] {
+        match (self.sink, data.is_empty()) {
+            (Sink::Plain, _) => [data, b"", b"", b"", b""],
+            (Sink::Chunked, true) => self.tail(step, b"", b"", b""),
+            (Sink::Chunked, false) => self.tail(step, write_chunk_prefix(data.len(), prefix), data, b"\r\n"),
+        }
+    }
+
+    fn tail<'a>(&'a self, step: Step, prefix: &'a [u8], data: &'a [u8], end: &'a [u8]) -> [&'a [u8]; 5] {
+        if !step.done {
+            return [prefix, data, end, b"", b""];
+        }
+        match &self.source {
+            Source::Chunked(chunked) if !chunked.trailers().is_empty() => {
+                // The data's own CRLF and the last chunk are one slice where there is data.
+                let last: &[u8] = if data.is_empty() { b"0\r\n" } else { b"\r\n0\r\n" };
+                [prefix, data, last, chunked.trailers(), b"\r\n"]
+            }
+            _ if data.is_empty() => [b"0\r\n\r\n", b"", b"", b"", b""],
+            _ => [prefix, data, b"\r\n0\r\n\r\n", b"", b""],
+        }
+    }
+}

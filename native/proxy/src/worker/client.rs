@@ -1,0 +1,307 @@
+//! The client's side of HTTP/1: handshake, heads, and the body of the request under way.
+//!
+//! In: readiness of a client's connection. Out: a parsed head for `request`, or body bytes for the upstream.
+
+use super::conn::{Phase, Role, State};
+use super::{TURNS, Worker};
+use crate::io::LinkError;
+use crate::slab::Id;
+use crate::telemetry::Reason;
+use crate::tls::Peer;
+use std::io::ErrorKind;
+use tulle_decide::http::{find_head_end, head_too_large};
+
+/// What a client may still send after its last answer, while it reads that.
+const LINGER_MS: u32 = 1_000;
+
+impl Worker {
+    pub(super) fn drive_client(&mut self, id: Id) {
+        for _ in 0..TURNS {
+            let Some(conn) = self.conns.get_mut(id) else { return };
+            if conn.link.is_blocked() {
+                if conn.link.flush(&mut self.io).is_err() {
+                    return self.abandon(id);
+                }
+                if conn.link.is_blocked() {
+                    return;
+                }
+                self.client_flushed(id);
+                continue;
+            }
+            let Role::Client(client) = &conn.role else { return };
+            let again = match client.phase {
+                Phase::Handshake | Phase::Idle | Phase::Head => self.read_head(id),
+                Phase::Busy(exchange) => self.drive_exchange_input(id, exchange),
+                Phase::Lingering => self.linger(id),
+            };
+            if !again {
+                return;
+            }
+        }
+        self.queue(id);
+    }
+
+    /// The client took what waited: the answer may go on.
+    fn client_flushed(&mut self, id: Id) {
+        let Some(Phase::Busy(exchange)) = self.phase(id) else { return };
+        if let Some(upstream) = self.exchanges.get(exchange).and_then(|x| x.upstream) {
+            self.queue(upstream);
+        }
+    }
+
+    pub(super) fn phase(&mut self, id: Id) -> Option<Phase> {
+        self.conns.get_mut(id)?.client().map(|client| client.phase)
+    }
+
+    pub(super) fn set_phase(&mut self, id: Id, phase: Phase) {
+        if let Some(client) = self.conns.get_mut(id).and_then(|conn| conn.client()) {
+            client.phase = phase;
+        }
+    }
+
+    /// Reads until a head is whole. True: look again at once.
+    fn read_head(&mut self, id: Id) -> bool {
+        let Some(conn) = self.conns.get_mut(id) else { return false };
+        if !conn.link.may_read() {
+            return false;
+        }
+        let mut buffer = std::mem::take(&mut self.scratch.read);
+        buffer.clear();
+        let filled = conn.link.fill(&mut buffer, &mut self.io);
+        let again = match filled {
+            Ok(count) => self.head_bytes(id, &mut buffer, count),
+            Err(error) => {
+                self.client_failed(id, &error);
+                false
+            }
+        };
+        self.scratch.read = buffer;
+        again
+    }
+
+    fn head_bytes(&mut self, id: Id, buffer: &mut [u8], count: usize) -> bool {
+        let Some(conn) = self.conns.get_mut(id) else { return false };
+        let (ended, handshaking) = (conn.link.at_end(), conn.link.is_handshaking());
+        if handshaking {
+            if ended {
+                self.abandon_handshake(id);
+            }
+            return count > 0;
+        }
+        if self.phase(id) == Some(Phase::Handshake) {
+            self.handshake_done(id);
+        }
+        if buffer.is_empty() {
+            if ended {
+                self.close(id);
+            }
+            return false;
+        }
+        let Some(client) = self.conns.get_mut(id).and_then(|conn| conn.client()) else { return false };
+        let from = client.scanned.min(buffer.len());
+        match find_head_end(buffer, from) {
+            Some(end) => {
+                let (head, rest) = buffer.split_at_mut(end);
+                self.begin(id, head, rest);
+                true
+            }
+            None => self.partial_head(id, buffer, ended),
+        }
+    }
+
+    /// Some of a head is there: keep it, unless it can come to nothing.
+    fn partial_head(&mut self, id: Id, buffer: &mut [u8], ended: bool) -> bool {
+        if ended {
+            self.close(id); // nobody reads what half a head would be answered with
+            return false;
+        }
+        let now = self.now;
+        let Some(conn) = self.conns.get_mut(id) else { return false };
+        let Role::Client(client) = &mut conn.role else { return false };
+        let limits = &client.listener.limits;
+        if buffer.len() > limits.header_bytes as usize {
+            let too_large = head_too_large(buffer);
+            self.refuse_head(id, too_large);
+            return false;
+        }
+        client.scanned = buffer.len();
+        let timeout = limits.header_timeout_ms;
+        let began = std::mem::replace(&mut client.phase, Phase::Head) == Phase::Head;
+        if !began {
+            client.head_began = now;
+        }
+        conn.link.keep(buffer, &mut self.io);
+        let more = conn.link.has_more();
+        if !began {
+            self.set_deadline(id, now.after_ms(timeout));
+        }
+        more
+    }
+
+    /// The client went away before it was done.
+    fn abandon_handshake(&mut self, id: Id) {
+        let closed = LinkError::Io(ErrorKind::UnexpectedEof.into());
+        self.client_failed(id, &closed);
+    }
+
+    fn handshake_done(&mut self, id: Id) {
+        let now = self.now;
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let Some(session) = conn.link.session() else { return };
+        let resumed = session.resumed();
+        let known = session.peer().map(|peer| {
+            (client_cert_header(peer), self.setup.shared.identities.number(peer.spiffe.as_str()))
+        });
+        let Role::Client(client) = &mut conn.role else { return };
+        if let Some((header, number)) = known {
+            client.identity = client.listener.forward_identity.then(|| header.into());
+            client.identity_number = number;
+        }
+        client.phase = Phase::Idle;
+        client.head_began = now;
+        self.setup.metrics.tls_done(usize::from(client.listener.index), resumed);
+        let timeout = client.listener.limits.header_timeout_ms;
+        self.set_deadline(id, now.after_ms(timeout));
+    }
+
+    fn client_failed(&mut self, id: Id, error: &LinkError) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if let LinkError::Tls(_) = error {
+            let _peer_is_gone = conn.link.flush(&mut self.io); // the alert says why
+        }
+        if let Role::Client(client) = &conn.role
+            && client.phase == Phase::Handshake
+        {
+            self.setup.metrics.tls_failed(usize::from(client.listener.index));
+        }
+        self.abandon(id);
+    }
+
+    /// The client may send: body bytes, a tunnel's bytes, or its end.
+    fn drive_exchange_input(&mut self, id: Id, exchange: Id) -> bool {
+        let Some(x) = self.exchanges.get(exchange) else { return false };
+        if x.tunnel.open {
+            return self.tunnel_from_client(exchange);
+        }
+        if x.request.is_done() {
+            return self.watch_for_abort(id, exchange);
+        }
+        self.pump_request(exchange)
+    }
+
+    /// Nothing is expected of the client now; a broken connection ends the exchange, a half-closed one does not.
+    fn watch_for_abort(&mut self, id: Id, exchange: Id) -> bool {
+        let Some(conn) = self.conns.get_mut(id) else { return false };
+        let broken = conn.link.is_broken();
+        if broken {
+            self.end_exchange(exchange, Reason::ClientClosed);
+            self.abandon(id);
+        }
+        false
+    }
+
+    /// Sends what the client has of its body to the upstream. True: look again at once.
+    pub(super) fn pump_request(&mut self, exchange: Id) -> bool {
+        let Some(x) = self.exchanges.get(exchange) else { return false };
+        let (client, Some(upstream)) = (x.client, x.upstream) else { return false };
+        if x.request.is_done() || x.request_broken {
+            return false;
+        }
+        let Some(up) = self.conns.get_mut(upstream) else { return false };
+        if up.link.is_blocked()
+            || !matches!(&up.role, Role::Upstream(up) if matches!(up.state, State::Busy(_)))
+        {
+            return false;
+        }
+        let Some(conn) = self.conns.get_mut(client) else { return false };
+        if !conn.link.may_read() {
+            return false;
+        }
+        let mut buffer = std::mem::take(&mut self.scratch.read);
+        buffer.clear();
+        let filled = conn.link.fill(&mut buffer, &mut self.io);
+        let ended = conn.link.at_end();
+        let again = match filled {
+            Ok(0) if !ended => false,
+            Ok(_) => self.request_bytes(exchange, &mut buffer, ended),
+            Err(_) => {
+                self.end_exchange(exchange, Reason::ClientClosed);
+                self.abandon(client);
+                false
+            }
+        };
+        self.scratch.read = buffer;
+        again
+    }
+
+    fn request_bytes(&mut self, exchange: Id, buffer: &mut [u8], ended: bool) -> bool {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return false };
+        let client = x.client;
+        let step = match x.request.step(buffer, ended) {
+            Ok(step) => step,
+            Err(error) => {
+                self.bad_request_body(exchange, &error);
+                return false;
+            }
+        };
+        if x.listener.limits.body_bytes.is_some_and(|most| x.request.bytes > most) {
+            self.answer(exchange, Reason::BodyTooLarge);
+            return false;
+        }
+        self.forward_request_bytes(exchange, step, step.content(buffer));
+        let rest = buffer.get(step.consumed..).unwrap_or_default();
+        if let Some(conn) = self.conns.get_mut(client) {
+            conn.link.keep(rest, &mut self.io);
+        }
+        self.rearm(exchange);
+        step.consumed > 0
+    }
+
+    /// Half a body, or a malformed one: the upstream must not take it for a whole one.
+    fn bad_request_body(&mut self, exchange: Id, error: &std::io::Error) {
+        self.drop_upstream(exchange);
+        if error.kind() == ErrorKind::UnexpectedEof {
+            let client = self.exchanges.get(exchange).map(|x| x.client);
+            self.end_exchange(exchange, Reason::ClientClosed);
+            if let Some(client) = client {
+                self.abandon(client);
+            }
+        } else {
+            self.answer(exchange, Reason::BadRequest);
+        }
+    }
+
+    /// Reads and throws away, until the client closes or its time is up.
+    fn linger(&mut self, id: Id) -> bool {
+        let Some(conn) = self.conns.get_mut(id) else { return false };
+        let mut buffer = std::mem::take(&mut self.scratch.read);
+        buffer.clear();
+        let filled = conn.link.fill(&mut buffer, &mut self.io);
+        let over = filled.is_err() || conn.link.at_end();
+        self.scratch.read = buffer;
+        if over {
+            self.close(id);
+        }
+        !over && matches!(filled, Ok(count) if count > 0)
+    }
+
+    /// Our last bytes were handed over: says so, and gives the client a moment to read them.
+    pub(super) fn begin_lingering(&mut self, id: Id) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let finished = conn.link.finish(&mut self.io);
+        if finished.is_err() || conn.link.at_end() {
+            return self.close(id);
+        }
+        self.set_phase(id, Phase::Lingering);
+        self.set_deadline(id, self.now.after_ms(LINGER_MS));
+        self.queue(id);
+    }
+}
+
+/// The value of `x-forwarded-client-cert`, as Envoy writes it: the certificate's SHA-256, its subject, its SPIFFE ID.
+fn client_cert_header(peer: &Peer) -> Vec<u8> {
+    let escaped = peer.subject.replace('\\', "\\\\").replace('"', "\\\"");
+    let text =
+        ["Hash=", &peer.fingerprint_hex(), ";Subject=\"", &escaped, "\";URI=", peer.spiffe.as_str()].concat();
+    text.bytes().filter(|byte| !byte.is_ascii_control()).collect()
+}

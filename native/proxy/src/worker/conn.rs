@@ -1,0 +1,232 @@
+//! What a worker holds: connections on both sides, and the exchanges that tie them together.
+
+use super::body::Body;
+use super::config::{TimeLimits, WorkerConfig, WorkerListener, WorkerService};
+use crate::clock::Nanos;
+use crate::io::Link;
+use crate::slab::Id;
+use crate::telemetry::{Address, Flags, Record, Text};
+use crate::timers::Deadline;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use tulle_decide::http::{Method, Version};
+use tulle_decide::route::RuleId;
+
+/// A connection of either side.
+pub(crate) struct Conn {
+    pub(crate) link: Link,
+    pub(crate) deadline: Deadline,
+    pub(crate) role: Role,
+    /// It stands in the worker's queue of things to look at again.
+    pub(crate) queued: bool,
+}
+
+pub(crate) enum Role {
+    Client(Client),
+    Upstream(Upstream),
+}
+
+/// A client's connection.
+pub(crate) struct Client {
+    pub(crate) listener: Rc<WorkerListener>,
+    /// The configuration that `listener` is of.
+    pub(crate) generation: u32,
+    /// Its listener is gone: the connection ends with its next answer.
+    pub(crate) orphan: bool,
+    pub(crate) peer: SocketAddr,
+    /// The peer's IP address as text.
+    pub(crate) ip: Text<45>,
+    /// The value of `x-forwarded-client-cert`, where the listener sends one.
+    pub(crate) identity: Option<Box<[u8]>>,
+    /// The peer's SPIFFE ID, as records name it.
+    pub(crate) identity_number: u32,
+    pub(crate) phase: Phase,
+    /// The first byte of the head that is being read.
+    pub(crate) head_began: Nanos,
+    /// How far the head that is being read was searched for its end.
+    pub(crate) scanned: usize,
+}
+
+/// Where a client's connection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// TLS first.
+    Handshake,
+    /// Between requests.
+    Idle,
+    /// Some of a head is there.
+    Head,
+    /// A request is under way.
+    Busy(Id),
+    /// Answered; what the client still sends is thrown away for a while, so that it can read the answer.
+    Lingering,
+}
+
+/// A connection to an endpoint.
+pub(crate) struct Upstream {
+    pub(crate) pool: usize,
+    pub(crate) service: Rc<WorkerService>,
+    /// What TLS verified, where there is TLS.
+    pub(crate) host: Option<Box<str>>,
+    pub(crate) state: State,
+    pub(crate) requests: u32,
+}
+
+/// Where an upstream connection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// TCP, then TLS, for this exchange.
+    Connecting(Id),
+    /// In its pool.
+    Idle,
+    /// Serving this exchange.
+    Busy(Id),
+}
+
+/// A request and its answer.
+pub(crate) struct Exchange {
+    pub(crate) config: Rc<WorkerConfig>,
+    pub(crate) listener: Rc<WorkerListener>,
+    pub(crate) client: Id,
+    pub(crate) upstream: Option<Id>,
+    pub(crate) record: Record,
+    pub(crate) rule: Option<RuleId>,
+    /// Picked once; the place is picked per attempt.
+    pub(crate) service: Option<Rc<WorkerService>>,
+    pub(crate) subset: Option<u32>,
+    pub(crate) place: u32,
+    /// Places that failed.
+    pub(crate) tried: Vec<u32>,
+    /// Attempts made, the present one included.
+    pub(crate) attempts: u32,
+    pub(crate) attempt_began: Nanos,
+    pub(crate) method: Method,
+    pub(crate) version: Version,
+    /// The client's connection outlives this request.
+    pub(crate) keep_alive: bool,
+    /// The client's connection was to end anyway.
+    pub(crate) closing: bool,
+    /// The request asks for another protocol, and may have it.
+    pub(crate) upgrade: bool,
+    pub(crate) connect: bool,
+    pub(crate) idempotency_key: bool,
+    pub(crate) request: Body,
+    pub(crate) response: Body,
+    /// How much of what came behind the head was used at once.
+    pub(crate) taken: usize,
+    /// What was sent upstream so far, as long as all of it is here.
+    pub(crate) replay: Vec<u8>,
+    pub(crate) replayable: bool,
+    /// Any byte of this attempt was handed to the kernel.
+    pub(crate) sent: bool,
+    /// The attempt runs on a connection that served others before.
+    pub(crate) reused: bool,
+    /// The request was sent again because a pooled connection had died.
+    pub(crate) resent: bool,
+    /// The upstream takes no more of the request.
+    pub(crate) request_broken: bool,
+    /// The head of the final answer is on its way to the client.
+    pub(crate) head_sent: bool,
+    /// Nothing but the connection's end tells the client where the answer ends.
+    pub(crate) ends_by_close: bool,
+    pub(crate) upstream_keep_alive: bool,
+    pub(crate) interim: u8,
+    pub(crate) tunnel: Tunnel,
+    /// How far the response head was searched for its end.
+    pub(crate) scanned: usize,
+    /// It waits for a connection until then.
+    pub(crate) waits_until: Option<Nanos>,
+    /// When the request's last byte was there.
+    pub(crate) request_ended: Option<Nanos>,
+    /// When bytes last moved.
+    pub(crate) moved: Nanos,
+    /// When the body-rate window began, and with how many bytes.
+    pub(crate) window: (Nanos, u64),
+}
+
+/// An upgraded connection: what went which way, and which directions have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Tunnel {
+    pub(crate) open: bool,
+    pub(crate) client_ended: bool,
+    pub(crate) upstream_ended: bool,
+    pub(crate) from_client: u64,
+    pub(crate) from_upstream: u64,
+}
+
+impl Conn {
+    pub(crate) fn client(&mut self) -> Option<&mut Client> {
+        match &mut self.role {
+            Role::Client(client) => Some(client),
+            Role::Upstream(_) => None,
+        }
+    }
+
+    pub(crate) fn upstream(&mut self) -> Option<&mut Upstream> {
+        match &mut self.role {
+            Role::Upstream(upstream) => Some(upstream),
+            Role::Client(_) => None,
+        }
+    }
+}
+
+impl Exchange {
+    /// One that knows where it comes from, and when its first byte and its head were there.
+    pub(crate) fn new(config: Rc<WorkerConfig>, id: Id, client: &Client, began: Nanos, now: Nanos) -> Self {
+        let listener = Rc::clone(&client.listener);
+        let mut record = Record::new(config.generation, listener.index, began.0);
+        record.at.head = now.0;
+        record.peer = Address::from(client.peer);
+        record.identity = client.identity_number;
+        if let Some(tls) = &listener.tls {
+            let mutual = tls.built.trust_domain().is_some();
+            record.flags.insert(if mutual { Flags::TLS.with(Flags::MTLS) } else { Flags::TLS });
+        }
+        Self {
+            config,
+            listener,
+            client: id,
+            upstream: None,
+            record,
+            rule: None,
+            service: None,
+            subset: None,
+            place: 0,
+            tried: Vec::new(),
+            attempts: 0,
+            attempt_began: now,
+            method: Method::Get,
+            version: Version::Http11,
+            keep_alive: false,
+            closing: client.orphan,
+            upgrade: false,
+            connect: false,
+            idempotency_key: false,
+            request: Body::empty(),
+            response: Body::empty(),
+            taken: 0,
+            replay: Vec::new(),
+            replayable: true,
+            sent: false,
+            reused: false,
+            resent: false,
+            request_broken: false,
+            head_sent: false,
+            ends_by_close: false,
+            upstream_keep_alive: false,
+            interim: 0,
+            tunnel: Tunnel::default(),
+            scanned: 0,
+            waits_until: None,
+            request_ended: None,
+            moved: now,
+            window: (now, 0),
+        }
+    }
+
+    /// The time limits of its rule.
+    pub(crate) fn limits(&self) -> Option<TimeLimits> {
+        let rule = self.config.rule(self.rule?)?;
+        Some(TimeLimits { request: rule.request_timeout, stream_idle: rule.stream_idle })
+    }
+}

@@ -1,0 +1,112 @@
+//! Time: what is due when, and what follows.
+
+use super::Worker;
+use super::conn::{Phase, Role, State};
+use crate::clock::Nanos;
+use crate::slab::Id;
+use crate::telemetry::{Flags, Reason};
+
+/// The window over which a body's rate is judged.
+const RATE_WINDOW_MS: u32 = 10_000;
+
+impl Worker {
+    pub(super) fn fire_timers(&mut self) {
+        if self.accept_again.is_some_and(|again| again <= self.now) {
+            self.resume_accepting();
+        }
+        while let Some(entry) = self.timers.pop(self.now) {
+            let id = entry.1;
+            let Some(conn) = self.conns.get_mut(id) else { continue };
+            if self.timers.is_due(entry, &mut conn.deadline, self.now) {
+                conn.deadline.clear();
+                self.due(id);
+            }
+        }
+    }
+
+    fn due(&mut self, id: Id) {
+        match self.conns.get(id).map(|conn| &conn.role) {
+            Some(Role::Client(client)) => match client.phase {
+                Phase::Handshake => {
+                    self.setup.metrics.tls_failed(usize::from(client.listener.index));
+                    self.abandon(id);
+                }
+                Phase::Idle | Phase::Lingering => self.close(id),
+                Phase::Head => self.refuse_slow_head(id),
+                Phase::Busy(exchange) => self.exchange_due(exchange),
+            },
+            Some(Role::Upstream(upstream)) => match upstream.state {
+                State::Connecting(exchange) => self.attempt_failed(exchange, Reason::ConnectTimeout),
+                State::Idle => self.close_upstream(id),
+                State::Busy(_) => {}
+            },
+            None => {}
+        }
+    }
+
+    /// Bytes moved: sets the deadline of an exchange by where it stands.
+    pub(super) fn rearm(&mut self, exchange: Id) {
+        let now = self.now;
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        x.moved = now;
+        self.arm(exchange);
+    }
+
+    /// Sets the deadline without news.
+    pub(super) fn arm(&mut self, exchange: Id) {
+        let now = self.now;
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        let Some(limits) = x.limits() else { return };
+        let idle = limits.stream_idle.map(|idle| x.moved.after(idle));
+        let due = if let Some(until) = x.waits_until {
+            Some(until)
+        } else if x.tunnel.open || (x.head_sent && x.request.is_done()) {
+            idle
+        } else if x.request.is_done() {
+            let ended = *x.request_ended.get_or_insert(now);
+            limits.request.map(|limit| ended.after(limit))
+        } else {
+            // A body that is still coming is judged by its rate as well.
+            Some(x.window.0.after_ms(RATE_WINDOW_MS).min(idle.unwrap_or(Nanos(u64::MAX))))
+        };
+        let client = x.client;
+        match (due, self.conns.get_mut(client)) {
+            (Some(due), _) => self.set_deadline(client, due),
+            (None, Some(conn)) => conn.deadline.clear(),
+            (None, None) => {}
+        }
+    }
+
+    fn exchange_due(&mut self, exchange: Id) {
+        let now = self.now;
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        if x.waits_until.is_some() {
+            return self.answer(exchange, Reason::QueueTimeout);
+        }
+        if x.tunnel.open {
+            return self.close_tunnel(exchange, Reason::StreamIdle, false);
+        }
+        let silent =
+            x.limits().and_then(|limits| limits.stream_idle).is_some_and(|idle| x.moved.after(idle) <= now);
+        if x.request.is_done() || silent {
+            return self.time_out(exchange);
+        }
+        // Is it the client that is slow, or the upstream that does not take more?
+        let came = x.request.bytes - x.window.1;
+        let blocked =
+            x.upstream.is_none_or(|id| self.conns.get(id).is_none_or(|conn| conn.link.is_blocked()));
+        let least = u64::from(x.listener.limits.body_bytes_per_second) * u64::from(RATE_WINDOW_MS / 1000);
+        if !blocked && came < least {
+            return self.answer(exchange, Reason::BodyTooSlow);
+        }
+        x.window = (now, x.request.bytes);
+        self.arm(exchange);
+    }
+
+    fn time_out(&mut self, exchange: Id) {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        x.record.flags.insert(Flags::TIMEOUT);
+        let reason = if x.head_sent { Reason::StreamIdle } else { Reason::RequestTimeout };
+        self.attempt_failed(exchange, reason);
+    }
+}

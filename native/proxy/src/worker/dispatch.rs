@@ -1,0 +1,221 @@
+//! balance → upstream: picks an endpoint, finds a connection, sends; and decides what follows a failed attempt.
+
+use super::Worker;
+use super::config::WorkerService;
+use super::conn::{Role, State};
+use crate::clock;
+use crate::slab::Id;
+use crate::telemetry::{Flags, NONE_32, Reason};
+use std::rc::Rc;
+use tulle_decide::retry::{Exposure, Failure, Replay, Resent, RetryFacts, Reused, may_resend, may_retry};
+
+/// How much of a request is kept for another attempt.
+const REPLAY_BYTES: usize = 64 * 1024;
+
+impl Worker {
+    /// Starts an attempt: an endpoint, a connection, and what is there of the request.
+    pub(super) fn attempt(&mut self, exchange: Id, fresh: bool) {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        let Some(service) = x.service.clone() else { return };
+        let Some(place) = service.pick(x.subset, &x.tried, self.random.next()) else {
+            return self.answer(exchange, Reason::NoEndpoint);
+        };
+        x.attempt_began = self.now;
+        x.place = place;
+        x.sent = false;
+        let (Some(facts), Some(pool)) = (service.place(place), service.pool_of(place)) else {
+            return self.answer(exchange, Reason::NoEndpoint);
+        };
+        x.attempts += 1;
+        x.record.endpoint = facts.endpoint;
+        if !fresh && let Some(id) = self.take_idle(pool) {
+            self.setup.metrics.pool_hit(usize::from(service.index));
+            return self.attached(exchange, id, true);
+        }
+        self.setup.metrics.pool_miss(usize::from(service.index));
+        if !service.count.admit(service.pool.connections) {
+            return self.wait_for_room(exchange, &service);
+        }
+        match self.connect(exchange, &service, facts, pool) {
+            Ok(id) => {
+                if let Some(x) = self.exchanges.get_mut(exchange) {
+                    x.upstream = Some(id);
+                    x.reused = false;
+                }
+            }
+            Err(reason) => {
+                service.count.leave();
+                self.attempt_failed(exchange, reason);
+            }
+        }
+    }
+
+    /// There is a connection: sends what is there of the request.
+    pub(super) fn attached(&mut self, exchange: Id, id: Id, reused: bool) {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if let (Role::Upstream(upstream), Some(service)) = (&mut conn.role, &x.service) {
+            upstream.state = State::Busy(exchange);
+            if !Rc::ptr_eq(&upstream.service, service) {
+                upstream.service = Rc::clone(service);
+            }
+        }
+        x.upstream = Some(id);
+        x.waits_until = None;
+        x.window = (self.now, x.request.bytes);
+        x.reused = reused;
+        x.sent = true;
+        x.scanned = 0;
+        let stamp = clock::now().0;
+        x.record.at.connected = stamp;
+        x.record.at.sent = stamp;
+        if reused {
+            x.record.flags.insert(Flags::POOLED);
+        }
+        if x.connect {
+            return self.open_connect_tunnel(exchange);
+        }
+        if conn.link.send(&[&x.replay], &mut self.io).is_err() {
+            return self.attempt_failed(exchange, Reason::UpstreamReset);
+        }
+        if !x.request.is_done() {
+            let client = x.client;
+            self.queue(client);
+        }
+        self.rearm(exchange);
+    }
+
+    /// As many connections to the service as may be: waits for one, within bounds.
+    fn wait_for_room(&mut self, exchange: Id, service: &Rc<WorkerService>) {
+        if self.waiting.len() >= service.pool.pending as usize {
+            return self.answer(exchange, Reason::PendingFull);
+        }
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        x.attempts = x.attempts.saturating_sub(1);
+        x.waits_until.get_or_insert(self.now.after_ms(service.pool.queue_timeout_ms));
+        self.waiting.push_back(exchange);
+        self.arm(exchange);
+    }
+
+    /// Lets those that wait try again, once per turn and in order; those still without room wait on.
+    pub(super) fn serve_waiting(&mut self) {
+        for _ in 0..self.waiting.len() {
+            let Some(exchange) = self.waiting.pop_front() else { return };
+            if self.exchanges.get(exchange).is_some_and(|x| x.upstream.is_none() && !x.head_sent) {
+                self.attempt(exchange, false);
+            }
+        }
+    }
+
+    /// Sends body bytes on, and keeps them for another attempt while they fit.
+    pub(super) fn forward_request_bytes(&mut self, exchange: Id, step: super::body::Step, data: &[u8]) {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        let mut prefix = [0u8; 18];
+        let parts = x.request.frame(step, data, &mut prefix);
+        let total: usize = parts.iter().map(|part| part.len()).sum();
+        if total == 0 {
+            return;
+        }
+        if x.replayable && x.replay.len() + total <= REPLAY_BYTES {
+            for part in parts {
+                x.replay.extend_from_slice(part);
+            }
+        } else if x.replayable {
+            x.replayable = false;
+            self.io.pool.give(std::mem::take(&mut x.replay));
+        }
+        let Some(conn) = x.upstream.and_then(|id| self.conns.get_mut(id)) else { return };
+        if conn.link.send(&parts, &mut self.io).is_err() {
+            self.request_broken(exchange);
+        }
+    }
+
+    /// The upstream takes no more of the request; it may have answered already, so that is read first.
+    pub(super) fn request_broken(&mut self, exchange: Id) {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        x.request_broken = true;
+        if let Some(upstream) = x.upstream {
+            if let Some(conn) = self.conns.get_mut(upstream) {
+                conn.link.assume_readable();
+            }
+            self.queue(upstream);
+        }
+    }
+
+    /// An attempt came to nothing: another one, or an answer of our own, or a cut one.
+    pub(super) fn attempt_failed(&mut self, exchange: Id, reason: Reason) {
+        self.count_failure(exchange, reason);
+        self.drop_upstream(exchange);
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        if x.head_sent {
+            return self.truncate(exchange, reason);
+        }
+        match self.another_try(exchange, reason) {
+            Some(fresh) => self.attempt(exchange, fresh),
+            None => self.answer(exchange, reason),
+        }
+    }
+
+    /// Whether there is another attempt, and whether it needs a fresh connection.
+    fn another_try(&mut self, exchange: Id, reason: Reason) -> Option<bool> {
+        let x = self.exchanges.get_mut(exchange)?;
+        let failure = match reason {
+            Reason::ConnectFailure | Reason::ConnectTimeout | Reason::UpstreamTls => Failure::Connect,
+            Reason::UpstreamReset => Failure::Reset,
+            _ => return None,
+        };
+        let facts = RetryFacts {
+            attempts_made: x.attempts,
+            failure,
+            exposure: if x.sent { Exposure::Something } else { Exposure::Nothing },
+            method: x.record.method.as_bytes(),
+            idempotency_key: x.idempotency_key,
+            replay: if x.replayable { Replay::Complete } else { Replay::Lost },
+        };
+        let policy = x.config.rule(x.rule?)?.retry;
+        let reused = if x.reused { Reused::Yes } else { Reused::No };
+        let resent = if x.resent { Resent::Yes } else { Resent::No };
+        if may_resend(reused, resent, &facts) {
+            // The pooled connection died of old age; the endpoint is as good as before, and this does not count.
+            x.resent = true;
+            x.attempts -= 1;
+        } else if may_retry(&policy, &facts) {
+            x.tried.push(x.place);
+            x.record.flags.insert(Flags::RETRIED);
+        } else {
+            return None;
+        }
+        Some(reused == Reused::Yes)
+    }
+
+    fn count_failure(&mut self, exchange: Id, reason: Reason) {
+        let now = self.now;
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        let took = now.0.saturating_sub(x.attempt_began.0);
+        let endpoint = x.record.endpoint;
+        if endpoint != NONE_32 {
+            x.record.attempts.push(endpoint, reason, took);
+        }
+        if let Some(service) = &x.service
+            && matches!(reason, Reason::ConnectFailure | Reason::ConnectTimeout | Reason::UpstreamTls)
+        {
+            self.setup.metrics.upstream_failed(usize::from(service.index));
+        }
+    }
+
+    /// The head is out, the body will not be whole: the client must see that.
+    fn truncate(&mut self, exchange: Id, reason: Reason) {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        x.record.flags.insert(Flags::TRUNCATED);
+        x.record.flags.insert(Flags::UPSTREAM_ABORT);
+        let client = x.client;
+        let only_close_ends_it = x.ends_by_close;
+        self.end_exchange(exchange, reason);
+        if let Some(conn) = self.conns.get_mut(client)
+            && only_close_ends_it
+        {
+            conn.link.socket().reset_on_close();
+        }
+        self.abandon(client);
+    }
+}

@@ -1,0 +1,134 @@
+//! Answers of our own: refusals, redirects, admin pages. Each says why in a code, never the cause behind it.
+
+use super::Worker;
+use crate::clock;
+use crate::slab::Id;
+use crate::telemetry::admin::Answer;
+use crate::telemetry::{Flags, Reason};
+use tulle_decide::http::{Local, Method, Reject, Version, reason_phrase, write_local};
+
+/// What is said, before the connection's own lines.
+struct Saying<'a> {
+    status: u16,
+    code: &'a str,
+    content_type: &'a str,
+    headers: &'a [(&'a [u8], &'a [u8])],
+    body: &'a [u8],
+}
+
+impl Worker {
+    /// Answers for a reason of our own, or cuts an answer that has begun.
+    pub(super) fn answer(&mut self, exchange: Id, reason: Reason) {
+        let status = reason.status();
+        self.answer_with(exchange, reason, status, reason.code());
+    }
+
+    /// Refuses what the parser refused. Nothing can be known of what follows it, so the connection ends.
+    pub(super) fn reject(&mut self, exchange: Id, reject: Reject) {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        x.record.detail = reject.reason;
+        x.keep_alive = false;
+        let reason = match reject.status {
+            414 => Reason::UriTooLong,
+            417 => Reason::ExpectationFailed,
+            431 => Reason::HeaderTooLarge,
+            501 => Reason::NotImplemented,
+            505 => Reason::VersionNotSupported,
+            _ => Reason::BadRequest,
+        };
+        self.answer_with(exchange, reason, reject.status, reject.reason);
+    }
+
+    /// Sends the client to where the scratch text says.
+    pub(super) fn redirect(&mut self, exchange: Id, status: u16) {
+        let location = std::mem::take(&mut self.scratch.text);
+        let location = location.as_slice();
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        x.record.reason = Reason::Redirect;
+        let saying =
+            Saying { status, code: "", content_type: "", headers: &[(b"Location", location)], body: b"" };
+        self.say(exchange, &saying);
+    }
+
+    fn answer_with(&mut self, exchange: Id, reason: Reason, status: u16, code: &str) {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        if x.head_sent {
+            return self.attempt_failed(exchange, reason);
+        }
+        x.record.reason = reason;
+        // 5xx that retrying may mend; a client that is told so does not have to guess.
+        let retry: &[(&[u8], &[u8])] = match reason {
+            Reason::Overload | Reason::Draining | Reason::PendingFull | Reason::QueueTimeout => {
+                &[(b"Retry-After", b"1")]
+            }
+            _ => &[],
+        };
+        let body =
+            [itoa::Buffer::new().format(status), " ", reason_phrase(status), ": ", code, "\n"].concat();
+        let content_type = "text/plain; charset=utf-8";
+        self.say(exchange, &Saying { status, code, content_type, headers: retry, body: body.as_bytes() });
+    }
+
+    /// An admin or probe page.
+    pub(super) fn answer_admin(&mut self, exchange: Id, answer: &Answer) {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        x.record.reason = answer.reason;
+        x.keep_alive &= !answer.close;
+        let headers: [(&[u8], &[u8]); 2] =
+            [(b"Cache-Control", b"no-store"), (b"X-Content-Type-Options", b"nosniff")];
+        let saying = Saying {
+            status: answer.status,
+            code: if answer.reason == Reason::Ok { "" } else { answer.reason.code() },
+            content_type: answer.content_type,
+            headers: &headers,
+            body: &answer.body,
+        };
+        self.say(exchange, &saying);
+    }
+
+    fn say(&mut self, exchange: Id, saying: &Saying<'_>) {
+        self.drop_upstream(exchange);
+        let draining = self.draining;
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        x.keep_alive &= x.request.is_done() && !draining;
+        x.head_sent = true;
+        x.record.status = saying.status;
+        x.record.flags.insert(Flags::LOCAL_REPLY);
+        x.record.at.first_out = self.now.0;
+        let local = Local {
+            status: saying.status,
+            reason: saying.code,
+            date: self.date.at(clock::wall()),
+            content_type: saying.content_type,
+            headers: saying.headers,
+            body: saying.body,
+            close: !x.keep_alive,
+            keep_alive: x.version == Version::Http10,
+            head_only: x.method == Method::Head,
+        };
+        let mut out = std::mem::take(&mut self.scratch.head);
+        out.clear();
+        write_local(&mut out, &local);
+        let sent_body = if local.head_only { 0 } else { saying.body.len() };
+        x.record.head_out = u32::try_from(out.len() - sent_body).unwrap_or(u32::MAX);
+        x.response.bytes = sent_body as u64;
+        let client = x.client;
+        let sent = self.conns.get_mut(client).map(|conn| conn.link.send(&[&out], &mut self.io));
+        self.scratch.head = out;
+        match sent {
+            Some(Ok(())) => self.finish(exchange),
+            _ => {
+                self.end_exchange(exchange, Reason::ClientClosed);
+                self.abandon(client);
+            }
+        }
+    }
+
+    /// The head did not come in time.
+    pub(super) fn refuse_slow_head(&mut self, id: Id) {
+        match self.open_exchange(id) {
+            Some(exchange) => self.answer(exchange, Reason::HeaderTimeout),
+            None => self.close(id),
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! http → policy → route: one head, from bytes to a decision.
+//!
+//! In: a head and what came behind it. Out: an exchange that is sent upstream, or an answer of our own. What is decided
+//! on here is what is forwarded.
+
+use super::body::Body;
+use super::config::WorkerListener;
+use super::conn::{Exchange, Phase};
+use super::{Scratch, Worker};
+use crate::slab::Id;
+use crate::telemetry::admin::{self, Answer, Question};
+use crate::telemetry::{Flags, NONE_16, Reason, RequestId, Text};
+use std::rc::Rc;
+use tulle_decide::http::{
+    self as http, Edits, FieldKind, Fields, Forwarded, Framing, HeadLimits, Method, Normalized, Reject,
+    RequestHead, RequestParts, Target, client_request_id, client_traceparent,
+};
+use tulle_decide::policy::{Caller, Decision, Permit};
+use tulle_decide::route::{HeaderLookup, Matched, RequestView, RuleAction, redirect_location, rewrite_path};
+use tulle_snapshot::wire::ListenerKind;
+
+/// What an upstream may send as a head.
+pub(super) const UPSTREAM_HEAD: HeadLimits = HeadLimits { bytes: 128 * 1024, fields: 256 };
+
+/// Why a request is answered by us.
+enum Refusal {
+    Parser(Reject),
+    Reason(Reason),
+    /// A redirect; where to is in the scratch text.
+    Redirect(u16),
+    /// A page of the admin or probes listener.
+    Admin(Box<Answer>),
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self::Reason(reason)
+    }
+}
+
+impl From<Reject> for Refusal {
+    fn from(reject: Reject) -> Self {
+        Self::Parser(reject)
+    }
+}
+
+/// The fields of a head, as matching asks for them.
+struct Lookup<'a> {
+    head: &'a [u8],
+    fields: &'a Fields,
+}
+
+impl HeaderLookup for Lookup<'_> {
+    fn has(&self, lower_name: &str, value: &[u8]) -> bool {
+        self.fields.values(self.head, lower_name.as_bytes()).any(|found| found == value)
+    }
+}
+
+impl Worker {
+    /// A head is there, and `rest` behind it.
+    pub(super) fn begin(&mut self, id: Id, head: &[u8], rest: &mut [u8]) {
+        let Some(exchange) = self.open_exchange(id) else { return self.close(id) };
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let begun = self.decide(exchange, head, &mut scratch);
+        self.scratch = scratch;
+        let body = if begun.is_ok() { self.first_body_bytes(exchange, rest) } else { Ok(()) };
+        let taken = self.exchanges.get(exchange).map_or(0, |x| x.taken);
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.link.keep(rest.get(taken..).unwrap_or_default(), &mut self.io);
+        }
+        match (begun, body) {
+            (Ok(()), Ok(())) => {
+                self.arm(exchange);
+                self.attempt(exchange, false);
+            }
+            (Ok(()), Err(_)) => self.answer(exchange, Reason::BadRequest),
+            (Err(Refusal::Reason(reason)), _) => self.answer(exchange, reason),
+            (Err(Refusal::Parser(reject)), _) => self.reject(exchange, reject),
+            (Err(Refusal::Redirect(status)), _) => self.redirect(exchange, status),
+            (Err(Refusal::Admin(answer)), _) => self.answer_admin(exchange, &answer),
+        }
+    }
+
+    /// A head that is refused before its end is there.
+    pub(super) fn refuse_head(&mut self, id: Id, reject: Reject) {
+        match self.open_exchange(id) {
+            Some(exchange) => self.reject(exchange, reject),
+            None => self.close(id),
+        }
+    }
+
+    /// A place for what is known of the request, tied to the client's connection.
+    pub(super) fn open_exchange(&mut self, id: Id) -> Option<Id> {
+        let config = Rc::clone(&self.config);
+        let now = self.now;
+        let client = self.conns.get_mut(id)?.client()?;
+        if client.generation != config.generation {
+            client.generation = config.generation;
+            match config.listener_named(&client.listener.name) {
+                Some(listener) => client.listener = Rc::clone(listener),
+                None => client.orphan = true,
+            }
+        }
+        let began = if client.phase == Phase::Head { client.head_began } else { now };
+        client.scanned = 0;
+        let mut opened = Exchange::new(config, id, client, began, now);
+        opened.replay = self.io.pool.take();
+        let exchange = self.new_exchange(opened);
+        self.set_phase(id, Phase::Busy(exchange));
+        Some(exchange)
+    }
+
+    /// Everything up to the head that goes upstream.
+    fn decide(&mut self, exchange: Id, head: &[u8], scratch: &mut Scratch) -> Result<(), Refusal> {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return Err(Reason::Internal.into()) };
+        let listener = Rc::clone(&x.listener);
+        let request = http::parse_request(head, listener.head, &mut scratch.fields)?;
+        x.note(head, &request, &scratch.fields);
+        if listener.kind != ListenerKind::Http {
+            let question = Question {
+                method: request.method_text.of(head),
+                host: request.host.of(head),
+                path: request.target.path(head),
+            };
+            return Err(Refusal::Admin(Box::new(admin::answer(
+                listener.kind,
+                &question,
+                &*self.setup.shared,
+            ))));
+        }
+        allowed_form(&request, &listener)?;
+        if let (Framing::Length(length), Some(most)) = (request.framing, listener.limits.body_bytes)
+            && length > most
+        {
+            return Err(Reason::BodyTooLarge.into());
+        }
+        let raw = request.target.path(head);
+        let path = match request.target {
+            Target::Origin { .. } | Target::Absolute { .. } => {
+                match http::normalize(raw, &mut scratch.path, listener.paths)? {
+                    Normalized::Unchanged => raw,
+                    Normalized::Rewritten => &scratch.path,
+                }
+            }
+            Target::Authority(_) | Target::Asterisk => raw,
+        };
+        let permit = self.authorize(exchange, &listener, request.method_text.of(head), path)?;
+        let mut host = [0; http::HOST_KEY_BYTES];
+        let view = RequestView {
+            host: http::host_key(request.host.of(head), &mut host),
+            method: request.method_text.of(head),
+            path,
+            query: request.target.query(head),
+            headers: &Lookup { head, fields: &scratch.fields },
+        };
+        let matched = listener.router.find(&permit, &view).ok_or(Reason::NoRoute)?;
+        let Some(x) = self.exchanges.get_mut(exchange) else { return Err(Reason::Internal.into()) };
+        x.rule = Some(matched.rule);
+        x.record.rule = matched.rule.0;
+        x.record.at.routed = self.now.0;
+        self.route(
+            exchange,
+            matched,
+            (head, &request, path, &scratch.fields),
+            (&mut scratch.target, &mut scratch.text),
+        )
+    }
+
+    fn authorize(
+        &mut self,
+        exchange: Id,
+        listener: &WorkerListener,
+        method: &[u8],
+        path: &[u8],
+    ) -> Result<Permit, Refusal> {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return Err(Reason::Internal.into()) };
+        let client = self.conns.get(x.client);
+        let peer = client.and_then(|conn| conn.link.session()).and_then(|session| session.peer());
+        let caller = peer.map_or(Caller::Anonymous, |peer| Caller::Peer(&peer.spiffe));
+        let verdict = listener.authorizer.decide(&caller, method, path);
+        let id = |policy: Option<tulle_decide::policy::PolicyId>| {
+            policy.and_then(|policy| u16::try_from(policy.0).ok()).unwrap_or(NONE_16)
+        };
+        x.record.shadow_policy = id(verdict.shadow.would_deny.or(verdict.shadow.would_allow));
+        if verdict.shadow.would_deny.is_some() {
+            x.record.flags.insert(Flags::SHADOW_DENIED);
+        }
+        match verdict.decision {
+            Decision::Allow(permit) => {
+                x.record.policy = id(permit.policy());
+                Ok(permit)
+            }
+            Decision::Deny { policy } => {
+                x.record.policy = id(policy);
+                Err(Reason::Denied.into())
+            }
+        }
+    }
+
+    /// What the rule says: a redirect, or a backend and the head for it.
+    fn route(
+        &mut self,
+        exchange: Id,
+        matched: Matched,
+        (head, request, path, fields): (&[u8], &RequestHead, &[u8], &Fields),
+        (target, text): (&mut Vec<u8>, &mut Vec<u8>),
+    ) -> Result<(), Refusal> {
+        let random = self.random.next();
+        let config = Rc::clone(&self.config);
+        let Some(x) = self.exchanges.get_mut(exchange) else { return Err(Reason::Internal.into()) };
+        let Some(rule) = config.rule(matched.rule) else { return Err(Reason::Internal.into()) };
+        let query = request.target.query(head);
+        let split = match &rule.action {
+            RuleAction::Forward(split) => split,
+            RuleAction::Redirect(redirect) => {
+                let from = tulle_decide::route::RedirectFrom {
+                    scheme: if x.listener.tls.is_some() {
+                        tulle_decide::route::Scheme::Https
+                    } else {
+                        tulle_decide::route::Scheme::Http
+                    },
+                    authority: request.host.of(head),
+                    path,
+                    query,
+                    prefix_len: matched.prefix_len,
+                };
+                text.clear();
+                redirect_location(redirect, &from, text);
+                return Err(Refusal::Redirect(redirect.status));
+            }
+        };
+        let backend = split.pick(random);
+        let Some(service) = config.services.get(backend.service as usize) else {
+            return Err(Reason::Internal.into());
+        };
+        x.service = Some(Rc::clone(service));
+        x.subset = backend.subset;
+        x.record.service = service.index;
+        let rewrite = rule.rewrite.as_deref();
+        let asked = match rewrite.and_then(|rewrite| rewrite.path.as_ref()) {
+            Some(edit) => {
+                target.clear();
+                rewrite_path(edit, path, matched.prefix_len, target);
+                target.as_slice()
+            }
+            None => path,
+        };
+        let host =
+            rewrite.and_then(|rewrite| rewrite.host.as_deref()).map_or(request.host.of(head), str::as_bytes);
+        let edits = config.edits(matched.rule).map_or(Edits::NONE, |(request, _)| request);
+        self.write_head(exchange, (head, request, fields), (asked, query, host), edits);
+        Ok(())
+    }
+
+    /// Writes the head that goes upstream; it is kept for as long as it may have to be sent again.
+    fn write_head(
+        &mut self,
+        exchange: Id,
+        (head, request, fields): (&[u8], &RequestHead, &Fields),
+        (path, query, host): (&[u8], Option<&[u8]>, &[u8]),
+        edits: &Edits,
+    ) {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        let listener = &x.listener;
+        let Some(conn) = self.conns.get_mut(x.client) else { return };
+        let Some(client) = conn.client() else { return };
+        let own_id = (listener.forwarded.request_id && client_request_id(head, fields).is_none())
+            .then(|| self.random.bytes16());
+        if let Some(id) = own_id {
+            x.record.request_id = RequestId::Generated(id);
+        }
+        let begun = listener.forwarded.trace && client_traceparent(head, fields).is_none();
+        let trace = begun.then(|| {
+            x.record.trace_id = self.random.bytes16();
+            x.record.span_id = self.random.next().to_ne_bytes();
+            traceparent(&x.record.trace_id, &x.record.span_id)
+        });
+        let own_id = own_id.as_ref().map(hex32);
+        let parts = RequestParts {
+            head,
+            request,
+            fields,
+            path,
+            query,
+            host,
+            framing: request.framing,
+            edits,
+            forwarded: Forwarded {
+                for_ip: client.ip.as_bytes(),
+                proto: if listener.tls.is_some() { b"https" } else { b"http" },
+                host: request.host.of(head),
+                trust: listener.forwarded.trust,
+                enabled: listener.forwarded.forwarded_for,
+            },
+            request_id: own_id.as_ref().map(<[u8; 32]>::as_slice),
+            traceparent: trace.as_ref().map(<[u8; 55]>::as_slice),
+            via: listener.forwarded.via.as_deref().map(str::as_bytes),
+            identity: client.identity.as_deref().filter(|_| listener.forward_identity),
+            upgrade: x.upgrade,
+        };
+        http::write_request(&mut x.replay, &parts);
+    }
+
+    /// What came of the body along with the head goes along with it, too.
+    fn first_body_bytes(&mut self, exchange: Id, rest: &mut [u8]) -> Result<(), std::io::Error> {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return Ok(()) };
+        if x.request.is_done() || rest.is_empty() {
+            return Ok(());
+        }
+        let step = x.request.step(rest, false)?;
+        x.taken = step.consumed;
+        let mut prefix = [0; 18];
+        for part in x.request.frame(step, step.content(rest), &mut prefix) {
+            x.replay.extend_from_slice(part);
+        }
+        Ok(())
+    }
+}
+
+/// Requests that no route is asked about.
+fn allowed_form(request: &RequestHead, listener: &WorkerListener) -> Result<(), Refusal> {
+    match request.method {
+        Method::Connect if !listener.connect => Err(Reason::MethodNotAllowed.into()),
+        // RFC 9110 section 7.6.2: the last one asked answers. We have nothing to say to TRACE.
+        Method::Trace if request.max_forwards == Some(0) => Err(Reason::MethodNotAllowed.into()),
+        Method::Options if request.max_forwards == Some(0) => Err(Reason::NoRoute.into()),
+        _ => Ok(()),
+    }
+}
+
+impl Exchange {
+    /// Keeps what later steps need to know of the head.
+    fn note(&mut self, head: &[u8], request: &RequestHead, fields: &Fields) {
+        self.method = request.method;
+        self.version = request.version;
+        self.keep_alive = request.keep_alive && !self.closing;
+        self.request = Body::of_request(request.framing);
+        self.idempotency_key = fields.has(FieldKind::IdempotencyKey);
+        self.upgrade =
+            self.listener.upgrade && request.upgrade.is_some_and(|upgrade| is_tunnelled(upgrade.of(head)));
+        self.connect = request.method == Method::Connect;
+        let record = &mut self.record;
+        record.head_in = request.len;
+        record.method = Text::new(request.method_text.of(head));
+        record.path = Text::new(request.target.path(head));
+        if let Some(id) = client_request_id(head, fields) {
+            record.request_id = RequestId::Client(Text::new(id));
+        }
+        if let Some(parent) = client_traceparent(head, fields) {
+            unhex(parent.get(3..35).unwrap_or_default(), &mut record.trace_id);
+            unhex(parent.get(36..52).unwrap_or_default(), &mut record.span_id);
+        }
+    }
+}
+
+/// HTTP/2 in clear text is no tunnel: it would carry requests past every decision that is made here.
+fn is_tunnelled(upgrade: &[u8]) -> bool {
+    let mut protocols = upgrade.split(|b| *b == b',').map(|name| name.trim_ascii());
+    !upgrade.is_empty()
+        && protocols.all(|name| !name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"h2c")))
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+fn hex_into(bytes: &[u8], out: &mut [u8]) {
+    for (byte, pair) in bytes.iter().zip(out.chunks_exact_mut(2)) {
+        let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
+}
+
+fn hex32(bytes: &[u8; 16]) -> [u8; 32] {
+    let mut out = [0; 32];
+    hex_into(bytes, &mut out);
+    out
+}
+
+fn unhex(text: &[u8], out: &mut [u8]) {
+    let value = |digit: u8| char::from(digit).to_digit(16).and_then(|v| u8::try_from(v).ok()).unwrap_or(0);
+    for (pair, byte) in text.chunks_exact(2).zip(out) {
+        if let [high, low] = pair {
+            *byte = value(*high) << 4 | value(*low);
+        }
+    }
+}
+
+/// `00-<trace>-<span>-01` (W3C Trace Context, section 3.2): a trace that we begin is sampled, or nobody would see it.
+fn traceparent(trace: &[u8; 16], span: &[u8; 8]) -> [u8; 55] {
+    let mut out = *b"00-00000000000000000000000000000000-0000000000000000-01";
+    if let Some(place) = out.get_mut(3..35) {
+        hex_into(trace, place);
+    }
+    if let Some(place) = out.get_mut(36..52) {
+        hex_into(span, place);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trace_ids_are_written_and_read_alike() {
+        let (trace, span) = ([0xab; 16], [0x01, 2, 3, 4, 5, 6, 7, 0xf8]);
+        let text = traceparent(&trace, &span);
+        assert_eq!(&text, b"00-abababababababababababababababab-01020304050607f8-01");
+        let mut back = [0; 16];
+        unhex(&text[3..35], &mut back);
+        assert_eq!(back, trace);
+    }
+
+    #[test]
+    fn clear_text_http2_is_not_tunnelled() {
+        let cases: [(&[u8], bool); 5] = [
+            (b"websocket", true),
+            (b"h2c", false),
+            (b"websocket, H2C", false),
+            (b"h2c-14", false),
+            (b"", false),
+        ];
+        for (upgrade, tunnelled) in cases {
+            assert_eq!(is_tunnelled(upgrade), tunnelled, "{upgrade:?}");
+        }
+    }
+}

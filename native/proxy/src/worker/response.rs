@@ -1,0 +1,283 @@
+//! answer: the upstream's head and body on their way to the client. Before: upstream. After: the record.
+
+use super::body::{Body, Sink};
+use super::conn::Exchange;
+use super::{TURNS, Worker};
+use crate::clock;
+use crate::slab::Id;
+use crate::telemetry::{Flags, Reason};
+use std::io::ErrorKind;
+use std::rc::Rc;
+use tulle_decide::http::{
+    ClientConnection, Edits, FieldKind, Fields, ResponseFraming, ResponseHead, ResponseParts, Version,
+    find_head_end, parse_response, write_response,
+};
+
+/// Interim answers passed on for one request.
+const INTERIM: u8 = 16;
+
+/// What became of the bytes at hand.
+pub(super) enum Took {
+    /// So many, and there may be use for more.
+    Bytes(usize),
+    /// The exchange is over, or waits for someone else.
+    Over,
+}
+
+impl Worker {
+    /// Reads the upstream's answer as far as the client takes it. True: look again at once.
+    pub(super) fn read_answer(&mut self, id: Id, exchange: Id) -> bool {
+        let Some(x) = self.exchanges.get(exchange) else { return false };
+        if x.tunnel.open {
+            return self.tunnel_from_upstream(exchange);
+        }
+        let client = x.client;
+        if self.conns.get(client).is_none_or(|conn| conn.link.is_blocked()) {
+            return false; // the client is slower: the kernel keeps what the upstream sends
+        }
+        let Some(conn) = self.conns.get_mut(id) else { return false };
+        if !conn.link.may_read() {
+            return self.watch_upstream(id, exchange);
+        }
+        let mut buffer = std::mem::take(&mut self.scratch.read);
+        buffer.clear();
+        let filled = conn.link.fill(&mut buffer, &mut self.io);
+        let ended = conn.link.at_end();
+        let again = match filled {
+            Ok(_) if !buffer.is_empty() => self.answer_bytes(id, exchange, &mut buffer, ended),
+            Ok(_) if ended => {
+                self.upstream_ended(exchange);
+                false
+            }
+            Ok(_) => false,
+            Err(_) => {
+                self.attempt_failed(exchange, Reason::UpstreamReset);
+                false
+            }
+        };
+        self.scratch.read = buffer;
+        again
+    }
+
+    /// Nothing to read; but is there anyone left to read from?
+    fn watch_upstream(&mut self, id: Id, exchange: Id) -> bool {
+        if self.conns.get(id).is_some_and(|conn| conn.link.at_end()) {
+            self.upstream_ended(exchange);
+        }
+        false
+    }
+
+    /// The upstream closed: the end of a body that lasts until then, otherwise a failure.
+    fn upstream_ended(&mut self, exchange: Id) {
+        let Some(x) = self.exchanges.get(exchange) else { return };
+        if x.head_sent && x.response.is_until_close() {
+            self.body_bytes(exchange, &[], &mut [], true);
+        } else {
+            self.attempt_failed(exchange, Reason::UpstreamReset);
+        }
+    }
+
+    fn answer_bytes(&mut self, id: Id, exchange: Id, buffer: &mut [u8], ended: bool) -> bool {
+        let mut used = 0;
+        for _ in 0..TURNS {
+            let rest = buffer.get_mut(used..).unwrap_or_default();
+            let head_sent = self.exchanges.get(exchange).is_some_and(|x| x.head_sent);
+            let took = if head_sent {
+                self.body_bytes(exchange, &[], rest, ended)
+            } else {
+                self.answer_head(id, exchange, rest, ended)
+            };
+            match took {
+                Took::Over => return false,
+                Took::Bytes(count) => used += count,
+            }
+            if used >= buffer.len() {
+                return true;
+            }
+        }
+        self.attempt_failed(exchange, Reason::UpstreamProtocolError);
+        false
+    }
+
+    /// A head, if it is whole; with as much of the body as came along.
+    fn answer_head(&mut self, id: Id, exchange: Id, buffer: &mut [u8], ended: bool) -> Took {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return Took::Over };
+        let Some(end) = find_head_end(buffer, x.scanned.min(buffer.len())) else {
+            x.scanned = buffer.len();
+            let too_long = buffer.len() > super::request::UPSTREAM_HEAD.bytes as usize;
+            if too_long {
+                self.attempt_failed(exchange, Reason::UpstreamProtocolError);
+            } else if ended {
+                self.attempt_failed(exchange, Reason::UpstreamReset);
+            } else if let Some(conn) = self.conns.get_mut(id) {
+                conn.link.keep(buffer, &mut self.io);
+            }
+            return Took::Over;
+        };
+        x.scanned = 0;
+        let (head, rest) = buffer.split_at_mut(end);
+        let mut fields = std::mem::take(&mut self.scratch.fields);
+        let parsed = parse_response(head, super::request::UPSTREAM_HEAD, x.method, &mut fields);
+        let took = match parsed {
+            Ok(parsed) if parsed.status == 101 => self.switch(exchange, (head, &parsed, &fields), rest),
+            Ok(parsed) if parsed.is_interim() => self.interim(exchange, head, &parsed, &fields),
+            Ok(parsed) => self.final_head(exchange, (head, &parsed, &fields), rest, ended),
+            Err(bad) => {
+                if let Some(x) = self.exchanges.get_mut(exchange) {
+                    x.record.detail = bad.reason;
+                }
+                self.attempt_failed(exchange, Reason::UpstreamProtocolError);
+                Took::Over
+            }
+        };
+        self.scratch.fields = fields;
+        took
+    }
+
+    /// 100, 103 and their like: passed on to clients that know them.
+    fn interim(&mut self, exchange: Id, head: &[u8], parsed: &ResponseHead, fields: &Fields) -> Took {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return Took::Over };
+        x.interim += 1;
+        if x.interim > INTERIM {
+            self.attempt_failed(exchange, Reason::UpstreamProtocolError);
+            return Took::Over;
+        }
+        if x.version == Version::Http10 {
+            return Took::Bytes(head.len());
+        }
+        let client = x.client;
+        let parts = ResponseParts {
+            head,
+            response: parsed,
+            fields,
+            framing: ResponseFraming::None,
+            connection: ClientConnection::Implicit,
+            edits: Edits::NONE,
+            via: None,
+            date: None,
+        };
+        self.scratch.head.clear();
+        write_response(&mut self.scratch.head, &parts);
+        if let Some(conn) = self.conns.get_mut(client)
+            && conn.link.send(&[&self.scratch.head], &mut self.io).is_err()
+        {
+            self.end_exchange(exchange, Reason::ClientClosed);
+            self.abandon(client);
+            return Took::Over;
+        }
+        Took::Bytes(head.len())
+    }
+
+    fn final_head(
+        &mut self,
+        exchange: Id,
+        (head, parsed, fields): (&[u8], &ResponseHead, &Fields),
+        rest: &mut [u8],
+        ended: bool,
+    ) -> Took {
+        let draining = self.draining;
+        let now = clock::now();
+        let Some(x) = self.exchanges.get_mut(exchange) else { return Took::Over };
+        let framing = parsed.framing_for(x.version);
+        let sink = if framing == ResponseFraming::Chunked { Sink::Chunked } else { Sink::Plain };
+        x.ends_by_close = framing == ResponseFraming::Close;
+        x.keep_alive &= !x.ends_by_close && !draining && x.request.is_done();
+        x.upstream_keep_alive = parsed.keep_alive;
+        x.response = Body::of_response(parsed.framing, sink);
+        x.head_sent = true;
+        x.record.status = parsed.status;
+        x.record.at.response = now.0;
+        x.record.at.first_out = now.0;
+        let config = Rc::clone(&x.config);
+        let listener = Rc::clone(&x.listener);
+        let edits = x.rule.and_then(|rule| config.edits(rule)).map_or(Edits::NONE, |(_, response)| response);
+        let parts = ResponseParts {
+            head,
+            response: parsed,
+            fields,
+            framing,
+            connection: connection_line(x),
+            edits,
+            via: listener.forwarded.via.as_deref().map(str::as_bytes),
+            date: if fields.has(FieldKind::Date) { None } else { Some(self.date.at(clock::wall())) },
+        };
+        let mut out = std::mem::take(&mut self.scratch.head);
+        out.clear();
+        write_response(&mut out, &parts);
+        x.record.head_out = u32::try_from(out.len()).unwrap_or(u32::MAX);
+        let took = self.body_bytes(exchange, &out, rest, ended);
+        self.scratch.head = out;
+        match took {
+            Took::Bytes(count) => Took::Bytes(count + head.len()),
+            Took::Over => Took::Over,
+        }
+    }
+
+    /// Sends a head, if there is one, and what there is of the body, in one write.
+    fn body_bytes(&mut self, exchange: Id, head: &[u8], buffer: &mut [u8], ended: bool) -> Took {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return Took::Over };
+        let step = match x.response.step(buffer, ended) {
+            Ok(step) => step,
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                return self.cut(exchange, head, Reason::UpstreamReset);
+            }
+            Err(_) => return self.cut(exchange, head, Reason::UpstreamProtocolError),
+        };
+        if step.done {
+            // Before the client has its last byte: its next request then finds the connection warm.
+            self.let_go_of_upstream(exchange, step.consumed == buffer.len());
+        }
+        let Some(x) = self.exchanges.get_mut(exchange) else { return Took::Over };
+        let mut prefix = [0u8; 18];
+        let [a, b, c, d, e] = x.response.frame(step, step.content(buffer), &mut prefix);
+        let Some(conn) = self.conns.get_mut(x.client) else { return Took::Over };
+        let sent = match (head.is_empty(), b.is_empty()) {
+            (true, true) if a.is_empty() => Ok(()),
+            (true, true) => conn.link.send(&[a], &mut self.io),
+            (false, true) if a.is_empty() => conn.link.send(&[head], &mut self.io),
+            (false, true) => conn.link.send(&[head, a], &mut self.io),
+            _ => conn.link.send(&[head, a, b, c, d, e], &mut self.io),
+        };
+        self.after_answer_bytes(exchange, sent.is_err(), step.done, step.consumed)
+    }
+
+    fn after_answer_bytes(&mut self, exchange: Id, failed: bool, done: bool, consumed: usize) -> Took {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return Took::Over };
+        if failed {
+            let client = x.client;
+            self.end_exchange(exchange, Reason::ClientClosed);
+            self.abandon(client);
+            return Took::Over;
+        }
+        if done {
+            self.finish(exchange);
+            return Took::Over;
+        }
+        self.rearm(exchange);
+        Took::Bytes(consumed)
+    }
+
+    /// The answer breaks off: what came is passed on, and the client is made to see that it is not all.
+    fn cut(&mut self, exchange: Id, head: &[u8], reason: Reason) -> Took {
+        if let Some(x) = self.exchanges.get_mut(exchange) {
+            x.record.flags.insert(Flags::TRUNCATED);
+            let client = x.client;
+            if let Some(conn) = self.conns.get_mut(client)
+                && !head.is_empty()
+            {
+                let _client_is_gone = conn.link.send(&[head], &mut self.io);
+            }
+        }
+        self.attempt_failed(exchange, reason);
+        Took::Over
+    }
+}
+
+/// What the client is told of its connection.
+pub(super) fn connection_line(x: &Exchange) -> ClientConnection {
+    match (x.keep_alive, x.version) {
+        (false, _) => ClientConnection::Close,
+        (true, Version::Http10) => ClientConnection::KeepAlive,
+        (true, Version::Http11) => ClientConnection::Implicit,
+    }
+}

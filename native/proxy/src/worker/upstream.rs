@@ -1,0 +1,265 @@
+//! upstream: pools, new connections, and readiness of either. Before: balance. After: the answer (`response`).
+//!
+//! Idle connections stay registered, so that the end of one is seen when it happens, not when it is needed.
+
+use super::config::WorkerService;
+use super::conn::{Conn, Role, State, Upstream};
+use super::{TURNS, Worker};
+use crate::io::{Connecting, Link, LinkError, Socket};
+use crate::running::{Address, Place, PoolKey};
+use crate::slab::Id;
+use crate::telemetry::Reason;
+use crate::timers::Deadline;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+/// A worker's connections to one endpoint.
+#[derive(Default)]
+pub(super) struct Pool {
+    /// The last one given back is the first one taken: the others may become idle enough to close.
+    idle: Vec<Id>,
+    /// No configuration names the endpoint any more: connections that come back are closed.
+    retired: bool,
+}
+
+/// All pools of a worker. They survive configuration changes: an endpoint that stays keeps its connections.
+#[derive(Default)]
+pub(super) struct Pools {
+    pools: Vec<Pool>,
+    by_key: HashMap<PoolKey, usize, foldhash::fast::RandomState>,
+}
+
+impl Pools {
+    /// The pool of an endpoint, new or known.
+    fn bind(&mut self, key: &PoolKey) -> usize {
+        if let Some(index) = self.by_key.get(key) {
+            return *index;
+        }
+        let index = self.pools.iter().position(|pool| pool.retired && pool.idle.is_empty());
+        let index = index.unwrap_or_else(|| {
+            self.pools.push(Pool::default());
+            self.pools.len() - 1
+        });
+        if let Some(pool) = self.pools.get_mut(index) {
+            pool.retired = false;
+        }
+        self.by_key.insert(key.clone(), index);
+        index
+    }
+
+    fn pop(&mut self, pool: usize) -> Option<Id> {
+        self.pools.get_mut(pool)?.idle.pop()
+    }
+
+    fn forget(&mut self, pool: usize, id: Id) {
+        if let Some(pool) = self.pools.get_mut(pool) {
+            pool.idle.retain(|idle| *idle != id);
+        }
+    }
+}
+
+impl Worker {
+    /// Ties the configuration's endpoints to pools, and closes what waits for endpoints that are gone.
+    pub(super) fn bind_pools(&mut self) {
+        let config = Rc::clone(&self.config);
+        let named: HashSet<PoolKey> = config.pool_keys().collect();
+        let mut orphans = Vec::new();
+        let Pools { pools, by_key } = &mut self.pools;
+        by_key.retain(|key, index| {
+            let keep = named.contains(key);
+            if let Some(pool) = pools.get_mut(*index).filter(|_| !keep) {
+                pool.retired = true;
+                orphans.append(&mut pool.idle);
+            }
+            keep
+        });
+        for service in &config.services {
+            service.bind_pools(|key| self.pools.bind(key));
+        }
+        for id in orphans {
+            self.close_upstream(id);
+        }
+    }
+
+    /// An idle connection of the pool that is still whole.
+    pub(super) fn take_idle(&mut self, pool: usize) -> Option<Id> {
+        while let Some(id) = self.pools.pop(pool) {
+            let Some(conn) = self.conns.get_mut(id) else { continue };
+            if !conn.link.is_hung_up() && !conn.link.may_read() {
+                conn.deadline.clear();
+                return Some(id);
+            }
+            self.close_upstream(id);
+        }
+        None
+    }
+
+    /// Opens a connection for an exchange; it is told when there is one, or none.
+    pub(super) fn connect(
+        &mut self,
+        exchange: Id,
+        service: &Rc<WorkerService>,
+        place: &Place,
+        pool: usize,
+    ) -> Result<Id, Reason> {
+        let connecting = match &place.address {
+            Address::Tcp(address) => Socket::connect_tcp(address),
+            Address::Unix(path) => Socket::connect_unix(path),
+        };
+        let (socket, done) = match connecting {
+            Ok(Connecting::Done(socket)) => (socket, true),
+            Ok(Connecting::Waiting(socket)) => (socket, false),
+            Err(_) => return Err(Reason::ConnectFailure),
+        };
+        let session = service.tls.as_ref().map(|tls| tls.built.session(place.host.as_deref())).transpose();
+        let session = session.map_err(|_| Reason::UpstreamTls)?;
+        let host = session.as_ref().and(place.host.clone());
+        let mut link = Link::new(socket, session.map(Box::new));
+        if done {
+            link.assume_writable();
+        }
+        let state = State::Connecting(exchange);
+        let role = Role::Upstream(Upstream { pool, service: Rc::clone(service), host, state, requests: 0 });
+        let conn = Conn { link, deadline: Deadline::default(), role, queued: false };
+        let id = self.register(conn).ok_or(Reason::Overload)?;
+        self.setup.metrics.upstream_opened(usize::from(service.index));
+        self.set_deadline(id, self.now.after_ms(service.connect_timeout_ms));
+        Ok(id)
+    }
+
+    pub(super) fn drive_upstream(&mut self, id: Id) {
+        for _ in 0..TURNS {
+            let Some(conn) = self.conns.get_mut(id) else { return };
+            let Role::Upstream(upstream) = &conn.role else { return };
+            let again = match upstream.state {
+                State::Connecting(exchange) => self.advance_connection(id, exchange),
+                State::Idle => {
+                    // Nobody asked: its end, or bytes that would be taken for the next answer.
+                    if conn.link.is_hung_up() || conn.link.may_read() {
+                        self.close_upstream(id);
+                    }
+                    false
+                }
+                State::Busy(exchange) => self.serve(id, exchange),
+            };
+            if !again {
+                return;
+            }
+        }
+        self.queue(id);
+    }
+
+    /// TCP done? Then TLS. Done? Then the request.
+    fn advance_connection(&mut self, id: Id, exchange: Id) -> bool {
+        let Some(conn) = self.conns.get_mut(id) else { return false };
+        if !conn.link.is_writable() {
+            return false;
+        }
+        if conn.link.socket().connect_result().is_err() {
+            self.attempt_failed(exchange, Reason::ConnectFailure);
+            return false;
+        }
+        match self.handshake(id) {
+            Ok(true) => self.established(id, exchange),
+            Ok(false) => {}
+            Err(error) => {
+                let reason = match error {
+                    LinkError::Tls(_) => Reason::UpstreamTls,
+                    LinkError::Io(_) => Reason::ConnectFailure,
+                };
+                self.attempt_failed(exchange, reason);
+            }
+        }
+        false
+    }
+
+    /// True when application data may flow.
+    fn handshake(&mut self, id: Id) -> Result<bool, LinkError> {
+        let Some(conn) = self.conns.get_mut(id) else { return Ok(false) };
+        if !conn.link.is_handshaking() {
+            return Ok(true);
+        }
+        if !conn.link.handshake_started() {
+            conn.link.start_handshake(&mut self.io)?;
+        }
+        conn.link.flush(&mut self.io)?;
+        let mut buffer = std::mem::take(&mut self.scratch.read);
+        buffer.clear();
+        let mut result = Ok(0);
+        while conn.link.is_handshaking() && conn.link.may_read() && result.is_ok() {
+            result = conn.link.fill(&mut buffer, &mut self.io);
+        }
+        conn.link.keep(&buffer, &mut self.io);
+        self.scratch.read = buffer;
+        result?;
+        if conn.link.is_handshaking() && conn.link.at_end() {
+            return Err(LinkError::Io(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+        Ok(!conn.link.is_handshaking())
+    }
+
+    fn established(&mut self, id: Id, exchange: Id) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.deadline.clear();
+            if let Some(upstream) = conn.upstream() {
+                upstream.state = State::Busy(exchange);
+            }
+        }
+        self.attached(exchange, id, false);
+    }
+
+    /// A busy connection is ready: request bytes out, answer bytes in.
+    fn serve(&mut self, id: Id, exchange: Id) -> bool {
+        let Some(conn) = self.conns.get_mut(id) else { return false };
+        if conn.link.is_blocked() {
+            if conn.link.flush(&mut self.io).is_err() {
+                self.request_broken(exchange);
+            } else if !self.conns.get(id).is_some_and(|conn| conn.link.is_blocked()) {
+                self.upstream_flushed(exchange);
+            }
+        }
+        self.read_answer(id, exchange)
+    }
+
+    /// The upstream took what waited: the client may go on sending.
+    fn upstream_flushed(&mut self, exchange: Id) {
+        if let Some(client) = self.exchanges.get(exchange).map(|x| x.client) {
+            self.queue(client);
+        }
+    }
+
+    /// Puts a connection back whose answer is complete, unless it may not serve again.
+    pub(super) fn release_upstream(&mut self, id: Id, keep: bool) {
+        let now = self.now;
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let healthy = keep && !conn.link.is_blocked() && !conn.link.is_hung_up();
+        let Role::Upstream(upstream) = &mut conn.role else { return };
+        upstream.requests += 1;
+        let limits = upstream.service.pool;
+        let worn = limits.requests_per_connection.is_some_and(|most| upstream.requests >= most);
+        let pool = self.pools.pools.get_mut(upstream.pool);
+        let room = |pool: &&mut Pool| !pool.retired && pool.idle.len() < limits.idle_per_endpoint as usize;
+        match pool.filter(|pool| healthy && !worn && room(pool)) {
+            Some(pool) => {
+                pool.idle.push(id);
+                upstream.state = State::Idle;
+                self.timers.set(id, &mut conn.deadline, now.after_ms(limits.idle_timeout_ms));
+            }
+            None => self.close_upstream(id),
+        }
+    }
+
+    /// Closes a connection and takes it out of its pool.
+    pub(super) fn close_upstream(&mut self, id: Id) {
+        let Some(mut conn) = self.conns.remove(id) else { return };
+        let _gone_already = conn.link.finish(&mut self.io);
+        conn.link.release(&mut self.io);
+        if let Role::Upstream(upstream) = &conn.role {
+            if upstream.state == State::Idle {
+                self.pools.forget(upstream.pool, id);
+            }
+            upstream.service.counters.connection_closed();
+            upstream.service.count.leave();
+        }
+    }
+}

@@ -1,0 +1,51 @@
+// Every default of the configuration language, written once: the schemas and compile read them here.
+// Durations are as people write them, so that the exported JSON Schema shows the same text.
+
+/** What applies where a configuration says nothing. */
+export const DEFAULTS = {
+  drain: '30s',
+  accessLog: { requests: 'off', file: '-' },
+
+  listener: {
+    connections: 65_536,
+    headerBytes: 61_440,
+    headerFields: 100,
+    headerTimeout: '10s',
+    bodyBytesPerSecond: 240,
+    idleTimeout: '60s',
+    forwarded: 'set',
+    requestId: true,
+    trace: true,
+    upgrade: true,
+    connect: false,
+  },
+  alpn: ['http/1.1'],
+  tlsMode: 'simple',
+  minTlsVersion: '1.2',
+
+  /** Of an endpoint among the endpoints, of a backend among the backends. */
+  weight: 1,
+
+  service: {
+    balancing: 'round-robin',
+    /** Towards the world; inside a mesh, that is with mutual TLS, connectTimeoutMutual. */
+    connectTimeout: '3s',
+    connectTimeoutMutual: '1s',
+    connections: 16_384,
+    pending: 1024,
+    queueTimeout: '1s',
+    idlePerEndpoint: 1024,
+    /** Below the 5 s after which many servers close. */
+    idleTimeout: '4s',
+  },
+
+  policyMode: 'enforce',
+
+  route: {
+    requestTimeout: '15s',
+    streamIdleTimeout: '5m',
+    retryAttempts: 1,
+    retryOn: ['connect-failure', 'reset'],
+    redirectStatus: 302,
+  },
+} as const;

@@ -1,0 +1,88 @@
+// What is changed on the way: headers, path, host; or an answer of our own.
+
+import { z } from 'zod';
+import { DEFAULTS } from '../defaults.js';
+import { checkHostname, splitAuthority } from '../format/hostname.js';
+import { checkEditableHeaderName, checkHeaderName, checkHeaderValue } from '../format/http.js';
+import { checkPath } from '../format/path.js';
+import { duration, integer, name, text } from './scalar.js';
+
+const editableHeader = text(checkEditableHeaderName);
+
+const headerEdits = z.strictObject({
+  remove: z.array(editableHeader).max(100).prefault([]).describe('Taken out.'),
+  set: z.record(editableHeader, text(checkHeaderValue)).prefault({}).describe('Replaces all of that name.'),
+  add: z.record(editableHeader, text(checkHeaderValue)).prefault({}).describe('Added beside what is there.'),
+});
+
+const pathEdit = z
+  .union([
+    text(checkPath),
+    z.strictObject({
+      full: text(checkPath).optional().describe('The whole path is replaced; the query stays.'),
+      replacePrefix: text(checkPath)
+        .optional()
+        .describe('The matched prefix is replaced: / turns /v1/a into /a.'),
+    }),
+  ])
+  .describe('The new path, whole or in place of the matched prefix.');
+
+const host = text((value) => checkHostname(value, 'plain'));
+/** A host, with the port that is to be sent after it. */
+const authority = text((value) => checkHostname(splitAuthority(value).host, 'plain'));
+const percent = z.number().min(0).max(100);
+
+/** One entry of `filters`: exactly one of the keys. */
+export const filter = z
+  .strictObject({
+    requestHeaders: headerEdits
+      .optional()
+      .describe('Changes to the headers of requests: remove, then set, then add.'),
+    responseHeaders: headerEdits
+      .optional()
+      .describe('Changes to the headers of answers: remove, then set, then add.'),
+    rewrite: z
+      .strictObject({
+        path: pathEdit.optional(),
+        host: authority.optional().describe('The new Host, with a port where one is to be sent.'),
+      })
+      .optional()
+      .describe('Changes what is asked for.'),
+    redirect: z
+      .strictObject({
+        status: z.literal([301, 302, 303, 307, 308]).prefault(DEFAULTS.route.redirectStatus),
+        scheme: z.enum(['http', 'https']).optional(),
+        host: host.optional(),
+        port: integer(1, 65_535).optional(),
+        path: pathEdit.optional(),
+      })
+      .optional()
+      .describe('Answers with a redirect instead of forwarding. What is left out is kept from the request.'),
+    mirror: z
+      .strictObject({ service: name(), percent: percent.prefault(100) })
+      .optional()
+      .describe('Sends a copy elsewhere and throws the answer away.'),
+    fault: z
+      .strictObject({
+        delay: z.strictObject({ percent: percent.prefault(100), duration: duration() }).optional(),
+        abort: z.strictObject({ percent: percent.prefault(100), status: integer(400, 599) }).optional(),
+      })
+      .optional()
+      .describe('Delays or refuses some requests on purpose.'),
+    rateLimit: z
+      .strictObject({
+        requestsPerSecond: integer(1, 1_000_000),
+        burst: integer(1, 1_000_000).optional(),
+        key: z.strictObject({ header: text(checkHeaderName) }).optional(),
+      })
+      .optional()
+      .describe('429 beyond a rate.'),
+  })
+  .describe('One change.');
+
+/** The same after check. */
+export type CheckedFilter = z.output<typeof filter>;
+/** Header edits after check. */
+export type CheckedHeaderEdits = z.output<typeof headerEdits>;
+/** A path edit after check. */
+export type CheckedPathEdit = z.output<typeof pathEdit>;
