@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import os from 'node:os';
 import path from 'node:path';
 import readline from 'node:readline';
+import { fuzzTargets } from './fuzz.mjs';
 import { createReport } from './report.mjs';
 import { build, cargoEnv, files, root, run, StepError, say } from './steps.mjs';
 import { ensurePrograms, forTests } from './system.mjs';
@@ -26,9 +27,19 @@ const rustSuites = [
   { name: 'cargo: proxy, authority', args: ['--release', '-p', 'tulle-proxy', '-p', 'tulle-authority'] },
 ];
 
+/** Ends the suites that run when we are ended: each has a group of its own. */
+const groups = new Set();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(signal, () => {
+    for (const group of groups) process.kill(-group, 'SIGKILL');
+    process.exit(1);
+  });
+}
+
 /** Runs a program; every line of its output goes to `line`. Resolves with how it ended and all it said. */
 async function lines(name, args, { env, limitMs, line }) {
   const child = spawn(name, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  groups.add(child.pid);
   let said = '';
   let late = false;
   const timer = setTimeout(() => {
@@ -45,6 +56,7 @@ async function lines(name, args, { env, limitMs, line }) {
   });
   const [code, signal] = await once(child, 'close');
   clearTimeout(timer);
+  groups.delete(child.pid);
   await Promise.all(readers);
   return { ended: late ? `no end within ${limitMs / 1000} s` : (signal ?? code), said };
 }
@@ -86,6 +98,20 @@ async function tapSuite(file, createTapCounter) {
   return settle({ name, began, count: counter.count, ended, said });
 }
 
+/** A short run of a fuzz target: that it finds nothing is one passed test. */
+async function fuzzSuite(target) {
+  const began = Date.now();
+  const count = { passed: 0, failed: 0, skipped: 0, failures: [] };
+  const seconds = long ? '300' : '5';
+  const { ended, said } = await lines('sh', ['native/fuzz/run.sh', target, seconds], {
+    env: cargoEnv(),
+    limitMs: LONG_SUITE_MS,
+    line: () => {},
+  });
+  if (ended === 0) count.passed = 1;
+  return settle({ name: `fuzz: ${target} (${seconds} s)`, began, count, ended, said });
+}
+
 /** A suite that ended badly or ran nothing has failed, whatever it counted. */
 function settle({ name, began, count, ended, said }) {
   const seconds = (Date.now() - began) / 1000;
@@ -125,7 +151,9 @@ await run(async () => {
   if (line) throw new StepError(`missing programs; install them with: ${line}`);
   await build();
   const report = createReport({ strict: process.env.CI === 'true' || process.env.CI === '1' });
-  if (names.length === 0) for (const suite of rustSuites) report.add(await rustSuite(suite));
+  const everything = names.length === 0;
+  if (everything) for (const suite of rustSuites) report.add(await rustSuite(suite));
   await tapSuites((suite) => report.add(suite));
+  if (everything) for (const target of fuzzTargets()) report.add(await fuzzSuite(target));
   return report.close();
 });

@@ -1,4 +1,5 @@
-// A program of its own (forked, on the load's core) that measures latencies. In: a job by message; out: percentiles.
+// A program of its own (forked, on the load's core) that measures latencies. In: a job by message; out: `begun` when the
+// warm-up is over, then percentiles.
 //
 // `one`: one connection, the next request when the answer is there. `rate`: an open loop. Requests become due on a fixed
 // schedule whatever the answers do; one that finds every connection busy waits, and its time counts from when it was due.
@@ -7,6 +8,7 @@
 
 import { build } from 'hdr-histogram-js';
 import { Lane, type LaneTarget } from './lane.js';
+import { BEGUN } from './program.js';
 
 /** What to measure. */
 export interface LatencyJob {
@@ -54,6 +56,7 @@ async function closedLoop(job: LatencyJob): Promise<LatencyReport> {
   const lane = await Lane.open(job.target);
   const found = histogram();
   for (let at = 0; at < WARM_UP * 5; at += 1) await lane.request();
+  process.send?.(BEGUN);
   const end = performance.now() + job.seconds * 1000;
   while (performance.now() < end) {
     const sent = process.hrtime.bigint();
@@ -66,8 +69,9 @@ async function closedLoop(job: LatencyJob): Promise<LatencyReport> {
 
 async function openLoop(job: LatencyJob): Promise<LatencyReport> {
   const lanes = await Promise.all(Array.from({ length: LANES }, () => Lane.open(job.target)));
-  for (let at = 0; at < WARM_UP; at += 1) for (const lane of lanes) await lane.request();
+  for (let at = 0; at < WARM_UP; at += 1) await Promise.all(lanes.map((lane) => lane.request()));
   const found = histogram();
+  process.send?.(BEGUN);
   const total = Math.round(job.seconds * job.rate);
   const waiting: bigint[] = [];
   let failure: Error | undefined;

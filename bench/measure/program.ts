@@ -1,9 +1,21 @@
-// Runs one of our own Node programs as a child and talks to it by messages, one answer per message.
+// Runs one of our own Node programs as a child and talks to it by messages: one answer per message, and perhaps a word in
+// between that the work has begun.
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Fleet, Started } from '../rig/processes.js';
 import { RigError, run } from '../rig/tools.js';
+
+/** What a program sends when its work proper begins. */
+export const BEGUN = 'begun';
+
+/** How an answer is waited for. */
+export interface AskOptions {
+  /** The longest silence, in seconds. */
+  readonly seconds: number;
+  /** Called when the program says that its work has begun. */
+  readonly onBegun?: () => void;
+}
 
 /** A running program. */
 export class Program<Message extends object | string, Answer> {
@@ -18,8 +30,9 @@ export class Program<Message extends object | string, Answer> {
     run(['taskset', '-a', '-c', '-p', String(options.core), String(this.started.pid)]);
   }
 
-  /** Sends a message; resolves with the answer, rejects when the program ends or is silent for `seconds`. */
-  ask(message: Message, seconds: number): Promise<Answer> {
+  /** Sends a message; resolves with the answer, rejects when the program ends or is silent for too long. */
+  ask(message: Message, options: AskOptions): Promise<Answer> {
+    const { seconds, onBegun } = options;
     const child = this.#child;
     return new Promise((resolve, reject) => {
       const finish = () => {
@@ -27,6 +40,10 @@ export class Program<Message extends object | string, Answer> {
         child.off('message', answered).off('exit', ended);
       };
       const answered = (answer: unknown) => {
+        if (answer === BEGUN) {
+          onBegun?.();
+          return;
+        }
         finish();
         resolve(answer as Answer);
       };

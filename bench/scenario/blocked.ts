@@ -7,7 +7,7 @@ import { Program } from '../measure/program.js';
 import { frontConfig } from '../peers/tulle.js';
 import { bar, progress } from '../report/progress.js';
 import { groundOf } from '../rig/running.js';
-import { pause, projectRoot } from '../rig/tools.js';
+import { pause, projectRoot, RigError } from '../rig/tools.js';
 import { waitForPorts } from '../rig/waiting.js';
 import { type Growing, type Meter, point, RATE } from './latency.js';
 import { type Context, note } from './scenario.js';
@@ -27,7 +27,7 @@ export async function blocked(context: Context): Promise<void> {
     args,
   });
   await waitForPorts(program.started, [port], 20);
-  await program.ask('ready?', 20);
+  await program.ask('ready?', { seconds: 20 });
   const meter: Meter = new Program(bench.fleet, 'latency-program', { core: bench.machine.loadCore });
   const series = new Map<boolean, Growing>([false, true].map((held) => [held, { p50: [], p99: [] }]));
   const seconds = Math.max(2, options.duration);
@@ -37,11 +37,33 @@ export async function blocked(context: Context): Promise<void> {
       progress(
         `${bar((round - 1) / options.rounds)} blocked  round ${round}  thread ${held ? 'held' : 'free'}`,
       );
-      const measured = point(context, meter, { job, into, round, label: held ? 'held' : 'free' });
-      if (held) await pause(0.5).then(() => program.ask('hold', 5));
-      await measured;
+      const label = held ? 'held' : 'free';
+      if (held)
+        await whileHeld(program, (onBegun) => point(context, meter, { job, into, round, label, onBegun }));
+      else await point(context, meter, { job, into, round, label });
     }
   }
   results.blocked.push(...[...series].map(([held, points]) => ({ held, ...points })));
   await bench.fleet.stop([meter.started, program.started]);
+}
+
+/** Measures, and holds the program's thread half a second after the load began; throws unless it was really held. */
+async function whileHeld(
+  program: Program<'hold' | 'ready?', string>,
+  measure: (onBegun: () => void) => Promise<void>,
+): Promise<void> {
+  let begun = () => {};
+  const beginning = new Promise<void>((resolve) => {
+    begun = resolve;
+  });
+  const measured = measure(begun);
+  await Promise.race([beginning, measured]);
+  await pause(0.5);
+  await program.ask('hold', { seconds: 5 });
+  const since = performance.now();
+  await program.ask('ready?', { seconds: 5 });
+  const silent = performance.now() - since;
+  await measured;
+  if (silent < 900)
+    throw new RigError(`the JavaScript thread answered after ${Math.round(silent)} ms: it was not held`);
 }

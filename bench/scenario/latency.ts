@@ -64,10 +64,10 @@ function secondsOf(duration: number, kind: 'one' | 'rate'): number {
 export async function point(
   context: Context,
   meter: Meter,
-  ask: { job: LatencyJob; into: Growing; round: number; label: string },
+  ask: { job: LatencyJob; into: Growing; round: number; label: string; onBegun?: () => void },
 ): Promise<void> {
-  const { job, into, round, label } = ask;
-  const report = await meter.ask(job, job.seconds + 20);
+  const { job, into, round, label, onBegun = () => {} } = ask;
+  const report = await meter.ask(job, { seconds: job.seconds + 20, onBegun });
   if ('failure' in report) {
     note(context, `latency of ${label}, round ${round}, is void: ${report.failure}`);
     return;

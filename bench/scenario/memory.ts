@@ -66,16 +66,16 @@ async function hold(context: Context, running: Running): Promise<Held> {
   const holder: Holder = new Program(bench.fleet, 'idle-program', { core: bench.machine.loadCore });
   try {
     const target = { port: running.plan.front, path: '/small', secure: running.plan.secure };
-    const opened = await holder.ask({ target, connections: options.idleConnections }, OPENING_S);
+    const opened = await holder.ask({ target, connections: options.idleConnections }, { seconds: OPENING_S });
     await pause(0.5);
     const loaded = memoryOf(running.pids());
-    const { open, failure } = await holder.ask('count', 10);
+    const { open, failure } = await holder.ask('count', { seconds: 10 });
     const problem = failure ?? opened.failure;
     if (problem !== undefined)
       throw new Error(`${open} of ${options.idleConnections} connections: ${problem}`);
     if (open < options.idleConnections)
       throw new Error(`only ${open} of ${options.idleConnections} stayed open`);
-    await holder.ask('close', 10);
+    await holder.ask('close', { seconds: 10 });
     const after = pause(options.settle).then(() => memoryOf(running.pids()));
     after.catch(() => {}); // told when it is awaited
     return { running, idle, loaded, connections: open, after };

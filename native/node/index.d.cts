@@ -29,6 +29,14 @@ export declare class Engine {
   close(): Promise<void>
 }
 
+/** One file of `tulle certs`. */
+export interface CertificateFile {
+  /** Its absolute path. */
+  path: string
+  /** True: it was there, is good, and stays as it was. */
+  kept: boolean
+}
+
 /** A listener and the address it got. */
 export interface ListenerAddress {
   /** The listener's name. */
@@ -36,3 +44,6 @@ export interface ListenerAddress {
   /** `ip:port`, IPv6 in brackets. */
   address: string
 }
+
+/** Writes `DIR/certs`: a CA, leaves and a revocation list. `now` is in seconds since 1970. */
+export declare function writeCerts(dir: string, force: boolean, now: number): Promise<Array<CertificateFile>>

@@ -60,7 +60,7 @@ function addProxy(program: Command, globals: Globals, end: End): void {
     .option('-w, --watch', 'load the configuration again whenever it changes')
     .addHelpText(
       'after',
-      '\nSIGHUP loads the configuration again; SIGTERM and SIGINT drain, a second one ends at once.',
+      '\nSIGHUP loads the configuration and opens the access log again; SIGTERM and SIGINT drain, a second one ends at once.',
     )
     .action(async (options: { config: string; watch?: boolean }) => {
       const { runProxy } = await import('./proxy.js');

@@ -29,6 +29,7 @@ export async function runProxy(command: ProxyCommand): Promise<ExitCode> {
     { file: command.file },
     {
       onWarning: (diagnostics) => printProblem(formatDiagnostics(diagnostics)),
+      onNotice: (text) => log.warn({ event: 'notice' }, text),
       onDnsFailure: (name, cause) =>
         log.warn(
           { event: 'dns_failed', name, reason: TulleError.from(cause).message },
@@ -37,7 +38,7 @@ export async function runProxy(command: ProxyCommand): Promise<ExitCode> {
     },
   );
   const serving = { proxy, command, log };
-  process.on('SIGHUP', () => void reload(serving));
+  process.on('SIGHUP', () => void reload(serving).then(() => reopenLog(serving)));
   try {
     await proxy.start();
     const stopWatching = command.watch ? watchFile(command.file, () => void reload(serving)) : () => {};
@@ -90,6 +91,11 @@ async function reload({ proxy, command, log }: Serving): Promise<void> {
     explain(cause, command);
     log.warn({ event: 'config_refused', version: proxy.version }, 'the running configuration goes on');
   }
+}
+
+/** Log rotation moves the file away and sends SIGHUP. */
+function reopenLog({ proxy }: Serving): void {
+  if (proxy.version !== null) proxy.reopenLog();
 }
 
 function explain(cause: unknown, { json }: ProxyCommand): void {

@@ -4,6 +4,9 @@
 /** What applies where a configuration says nothing. */
 export const DEFAULTS = {
   drain: '30s',
+  /** Where `accessLog` is written and does not say which requests. */
+  accessLogRequests: 'errors',
+  /** Where it is not written. */
   accessLog: { requests: 'off', file: '-' },
 
   listener: {

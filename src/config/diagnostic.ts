@@ -77,6 +77,7 @@ export interface Diagnostic {
   /** Such as `routes[0].rules[1].backends[0].service`; empty for the whole. */
   readonly path: string;
   readonly code: DiagnosticCode;
+  /** One line, without control characters. */
   readonly message: string;
   readonly hint: string | null;
   readonly severity: Severity;

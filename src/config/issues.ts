@@ -74,8 +74,8 @@ function nameOf(path: KeyPath): string {
 }
 
 function missing(path: KeyPath): Finding {
-  const key = path.at(-1);
-  return { code: 'MISSING_KEY', message: `\`${key}\` is needed here`, path, target: 'key' };
+  const what = path.length === 0 ? 'a configuration' : `\`${path.at(-1)}\``;
+  return { code: 'MISSING_KEY', message: `${what} is needed here`, path, target: 'key' };
 }
 
 /** Of the parts of a choice, the problems of the one that was meant: whose outer type fits the value. */

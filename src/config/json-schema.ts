@@ -7,6 +7,7 @@ import { proxy } from './schema/proxy.js';
 /** The parts of JSON Schema that zod writes and diagnostics read. */
 export interface JsonSchema {
   readonly type?: string;
+  readonly description?: string;
   readonly properties?: Readonly<Record<string, JsonSchema>>;
   readonly additionalProperties?: JsonSchema | boolean;
   readonly items?: JsonSchema;

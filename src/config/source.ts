@@ -36,6 +36,9 @@ export interface Finding extends Problem {
   readonly severity?: Severity;
 }
 
+/** Characters of a message. */
+const MAX_MESSAGE = 400;
+
 /** A finding with its place looked up. */
 export function toDiagnostic(source: Pick<Source, 'file' | 'place'>, finding: Finding): Diagnostic {
   const place = source.place(finding.path, finding.target ?? 'value');
@@ -43,10 +46,19 @@ export function toDiagnostic(source: Pick<Source, 'file' | 'place'>, finding: Fi
     file: source.file,
     line: place?.line ?? null,
     column: place?.column ?? null,
-    path: toPathText(finding.path),
+    path: toOneLine(toPathText(finding.path)),
     code: finding.code,
-    message: finding.message,
-    hint: finding.hint ?? null,
+    message: toOneLine(finding.message),
+    hint: finding.hint === undefined ? null : toOneLine(finding.hint),
     severity: finding.severity ?? 'error',
   };
+}
+
+/** Messages cite what was written: control characters are shown as escapes, and long texts end early. */
+function toOneLine(text: string): string {
+  const short = text.length > MAX_MESSAGE ? `${text.slice(0, MAX_MESSAGE)}…` : text;
+  return short.replace(
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (found) => `\\u{${found.codePointAt(0)?.toString(16)}}`,
+  );
 }

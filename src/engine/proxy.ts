@@ -14,6 +14,8 @@ import { type ProxySource, type SourceOptions, toSnapshot } from './source.js';
 export interface ProxyOptions extends SourceOptions {
   /** Called when a `dns` endpoint's name cannot be looked up; its last good addresses stay in use. */
   readonly onDnsFailure?: (name: string, cause: unknown) => void;
+  /** Called with what an operator should hear, such as a certificate that could not be reloaded. */
+  readonly onNotice?: (text: string) => void;
 }
 
 /** A listener of a running proxy. */
@@ -33,6 +35,8 @@ export interface TulleProxy {
   apply(source: ProxySource): Promise<void>;
   /** Counters since the start. */
   stats(): ProxyStats;
+  /** Opens the access log's file again, as after a rotation. */
+  reopenLog(): void;
   /** The listeners of the running configuration. */
   readonly addresses: readonly ListenerAddress[];
   /** The digest of the running configuration, or null before start. */
@@ -49,6 +53,10 @@ export interface TulleProxy {
 /** Counters by name. */
 export type ProxyStats = Readonly<Record<string, unknown>>;
 
+/** How often the data plane is asked for notices. */
+const NOTICES_MS = 1_000;
+/** A wait holds a thread of Node's pool, and Node does not exit before it ends: so it is asked for in pieces. */
+const DRAIN_SLICE_MS = 100;
 /** How long the first look-up of names may hold up a start or a change. */
 const FIRST_LOOKUP_MS = 2_000;
 
@@ -93,6 +101,10 @@ class EmbeddedProxy implements TulleProxy {
     return JSON.parse(this.#inUse().engine.stats()) as ProxyStats;
   }
 
+  reopenLog(): void {
+    this.#inUse().engine.reopenLog();
+  }
+
   get addresses(): readonly ListenerAddress[] {
     return this.#running?.addresses() ?? [];
   }
@@ -102,9 +114,15 @@ class EmbeddedProxy implements TulleProxy {
   }
 
   async drain(limitMs?: number): Promise<boolean> {
-    const { engine, snapshot } = this.#inUse();
+    const running = this.#inUse();
+    const { engine, snapshot } = running;
+    const until = performance.now() + (limitMs ?? snapshot.drainMs);
     engine.drain();
-    return engine.waitDrained(limitMs ?? snapshot.drainMs);
+    for (;;) {
+      const left = Math.max(0, until - performance.now());
+      if (await engine.waitDrained(Math.min(Math.ceil(left), DRAIN_SLICE_MS))) return true;
+      if (left === 0 || this.#running !== running) return false;
+    }
   }
 
   close(): Promise<void> {
@@ -134,18 +152,25 @@ class EmbeddedProxy implements TulleProxy {
   }
 }
 
+interface RunningParts extends ProxyOptions {
+  readonly dns: DnsWatch;
+}
+
 /** An engine with what belongs to it on this side. */
 class Running {
   readonly engine: Engine;
   readonly #dns: DnsWatch;
-  /** The data plane's threads do not keep Node alive; this does, as a listening server would. */
-  readonly #alive = setInterval(() => {}, 2 ** 30);
+  /** Asks for notices; and keeps Node alive, as a listening server would: the data plane's threads do not. */
+  readonly #notices: NodeJS.Timeout;
   snapshot: Snapshot;
 
-  private constructor(engine: Engine, snapshot: Snapshot, dns: DnsWatch) {
+  private constructor(engine: Engine, snapshot: Snapshot, { dns, onNotice }: RunningParts) {
     this.engine = engine;
     this.snapshot = snapshot;
     this.#dns = dns;
+    this.#notices = setInterval(() => {
+      for (const text of engine.notices()) onNotice?.(text);
+    }, NOTICES_MS);
   }
 
   static async start(snapshot: Snapshot, options: ProxyOptions): Promise<Running> {
@@ -163,7 +188,8 @@ class Running {
     });
     try {
       await firstLookUp(dns, snapshot);
-      running = new Running(await refused(Engine.start(toSnapshotBytes(snapshot))), snapshot, dns);
+      const engine = await refused(Engine.start(toSnapshotBytes(snapshot)));
+      running = new Running(engine, snapshot, { ...options, dns });
       running.resolve();
       return running;
     } catch (cause) {
@@ -198,7 +224,7 @@ class Running {
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#alive);
+    clearInterval(this.#notices);
     this.#dns.stop();
     await this.engine.close();
   }

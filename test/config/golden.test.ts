@@ -109,15 +109,18 @@ test('the JSON Schema for editors is current', async (t) => {
 
 test('every map in the JSON Schema is closed or has names of its own, and says what it is', async (t) => {
   const open: string[] = [];
+  const wordless: string[] = [];
   const visit = (schema: JsonSchema, at: string): void => {
+    if (/\w$/.test(at) && (schema.description ?? '') === '') wordless.push(at);
     if (schema.type === 'object' && schema.additionalProperties === undefined) open.push(at);
     for (const [key, inner] of Object.entries(schema.properties ?? {})) visit(inner, `${at}.${key}`);
     if (typeof schema.additionalProperties === 'object') visit(schema.additionalProperties, `${at}.*`);
     if (schema.items !== undefined) visit(schema.items, `${at}[]`);
-    for (const choice of schema.anyOf ?? []) visit(choice, at);
+    for (const choice of schema.anyOf ?? []) visit(choice, `${at}|`);
   };
   visit(configSchema(), '');
   t.same(open, []);
+  t.same(wordless, []);
 });
 
 test('the version follows the content', async (t) => {

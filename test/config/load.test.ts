@@ -123,6 +123,18 @@ test('one problem of a value is told once', async (t) => {
   t.equal(diagnostics.length, 1);
 });
 
+test('what is cited in a message cannot draw on the screen', async (t) => {
+  const { diagnostics } = loadConfigObject({
+    'a\n\u001b[31mb\u202e': 1,
+    listeners: { web: { address: 'x'.repeat(5000) } },
+  });
+  for (const { message, path: at } of diagnostics) {
+    t.notMatch(message + at, /[\p{Cc}\p{Cf}]/u);
+    t.ok(message.length < 500);
+  }
+  t.match(diagnostics.map(({ message }) => message).join(), 'a\\u{a}\\u{1b}[31mb\\u{202e}');
+});
+
 test('paths are written as people read them', async (t) => {
   t.equal(toPathText([]), '');
   t.equal(toPathText(['routes', 0, 'rules', 12, 'x-y']), 'routes[0].rules[12].x-y');

@@ -10,15 +10,16 @@ use napi_derive::napi;
 use std::any::Any;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-mod certs;
+pub mod certs;
 
 /// A running data plane: its threads and its listening sockets.
 #[napi]
 pub struct Engine {
-    inner: Arc<tulle_proxy::Engine>,
+    /// None once closed, so that descriptors and memory go at once and not when the object is collected.
+    inner: Mutex<Option<Arc<tulle_proxy::Engine>>>,
 }
 
 /// A listener and the address it got.
@@ -40,14 +41,14 @@ impl Engine {
 
     /// Swaps the configuration whole; an error changes nothing.
     #[napi(catch_unwind, ts_return_type = "Promise<void>")]
-    pub fn apply(&self, snapshot: Buffer) -> AsyncTask<Apply> {
-        AsyncTask::new(Apply { engine: Arc::clone(&self.inner), snapshot: snapshot.to_vec() })
+    pub fn apply(&self, snapshot: Buffer) -> Result<AsyncTask<Apply>> {
+        Ok(AsyncTask::new(Apply { engine: self.running()?, snapshot: snapshot.to_vec() }))
     }
 
     /// Hands in what DNS names resolve to: JSON `{"name:port": ["ip:port", …]}`; names left out keep what they had.
     #[napi(catch_unwind)]
     pub fn resolve(&self, addresses: &[u8]) -> Result<()> {
-        self.inner.resolve(addresses).map_err(refused)
+        self.running()?.resolve(addresses).map_err(refused)
     }
 
     /// The listeners in the order of the snapshot.
@@ -61,27 +62,49 @@ impl Engine {
 
     /// Counters as JSON.
     #[napi(catch_unwind)]
-    pub fn stats(&self) -> String {
-        self.inner.stats()
+    pub fn stats(&self) -> Result<String> {
+        Ok(self.running()?.stats())
+    }
+
+    /// What an operator should hear, since the last call: certificates that expired or could not be reloaded.
+    #[napi(catch_unwind)]
+    pub fn notices(&self) -> Result<Vec<String>> {
+        Ok(self.running()?.notices())
+    }
+
+    /// Opens the access log again, as after a rotation.
+    #[napi(catch_unwind)]
+    pub fn reopen_log(&self) -> Result<()> {
+        self.running()?.reopen_log();
+        Ok(())
     }
 
     /// Stops accepting and ends connections as they become idle; returns at once.
     #[napi(catch_unwind)]
-    pub fn drain(&self) {
-        self.inner.drain();
+    pub fn drain(&self) -> Result<()> {
+        self.running()?.drain();
+        Ok(())
     }
 
     /// Waits until nothing is in flight, at most `limitMs`; resolves with true when drained.
     #[napi(catch_unwind, ts_return_type = "Promise<boolean>")]
-    pub fn wait_drained(&self, limit_ms: u32) -> AsyncTask<WaitDrained> {
+    pub fn wait_drained(&self, limit_ms: u32) -> Result<AsyncTask<WaitDrained>> {
         let limit = Duration::from_millis(u64::from(limit_ms));
-        AsyncTask::new(WaitDrained { engine: Arc::clone(&self.inner), limit })
+        Ok(AsyncTask::new(WaitDrained { engine: self.running()?, limit }))
     }
 
-    /// Ends everything and joins the threads; the other methods do nothing afterwards.
+    /// Ends everything and joins the threads; the other methods throw afterwards. Does nothing the second time.
     #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn close(&self) -> AsyncTask<Close> {
-        AsyncTask::new(Close { engine: Arc::clone(&self.inner) })
+        AsyncTask::new(Close { engine: self.slot().take() })
+    }
+
+    fn running(&self) -> Result<Arc<tulle_proxy::Engine>> {
+        self.slot().clone().ok_or_else(|| refused("the engine is closed"))
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Arc<tulle_proxy::Engine>>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -99,7 +122,7 @@ impl Task for Start {
     }
 
     fn resolve(&mut self, _env: Env, inner: Self::Output) -> Result<Engine> {
-        Ok(Engine { inner })
+        Ok(Engine { inner: Mutex::new(Some(inner)) })
     }
 }
 
@@ -143,7 +166,7 @@ impl Task for WaitDrained {
 
 /// [`Engine::close`] off the main thread.
 pub struct Close {
-    engine: Arc<tulle_proxy::Engine>,
+    engine: Option<Arc<tulle_proxy::Engine>>,
 }
 
 impl Task for Close {
@@ -152,7 +175,9 @@ impl Task for Close {
 
     fn compute(&mut self) -> Result<()> {
         caught(|| {
-            self.engine.close();
+            if let Some(engine) = self.engine.take() {
+                engine.close();
+            }
             Ok(())
         })
     }

@@ -55,7 +55,10 @@ impl TlsTables {
         }
         for service in &snapshot.services {
             let known = before.and_then(|b| b.tls.client.get(b.service_named(&service.name)?)?.clone());
-            let source = service.tls.as_ref().map(|tls| UpstreamTls { tls: tls.clone(), alpn: Vec::new() });
+            let source = service
+                .tls
+                .as_ref()
+                .map(|tls| UpstreamTls { tls: tls.clone(), alpn: vec!["http/1.1".to_owned()] });
             let loaded = source.map(|source| reuse_or_load(known, source)).transpose();
             tables.client.push(loaded.map_err(|problem| service_error(&service.name, &problem))?);
         }

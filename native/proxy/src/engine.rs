@@ -106,7 +106,7 @@ impl Engine {
         let mut state = self.control.lock();
         state.resolved.extend(fresh);
         let running = self.control.shared.applied().running.with_resolved(&state.resolved);
-        self.control.publish(&mut state, Arc::new(running), Vec::new());
+        self.control.publish(&mut state, &Arc::new(running), Vec::new());
         Ok(())
     }
 
@@ -190,15 +190,15 @@ impl Control {
         for warning in running.tls.warnings() {
             self.notice(warning);
         }
-        self.publish(&mut state, running, opened);
+        self.publish(&mut state, &running, opened);
         Ok(())
     }
 
     /// Hands a configuration to every worker and waits until they serve by it.
-    fn publish(&self, state: &mut State, running: Arc<Running>, opened: Vec<sockets::Opened>) {
-        self.shared.set_running(Arc::clone(&running));
-        state.sockets.forget_unnamed(&running);
-        state.threads.apply(&running, opened);
+    fn publish(&self, state: &mut State, running: &Arc<Running>, opened: Vec<sockets::Opened>) {
+        self.shared.set_running(Arc::clone(running));
+        state.sockets.forget_unnamed(running);
+        state.threads.apply(running, opened);
     }
 
     fn notice(&self, text: String) {

@@ -78,6 +78,7 @@ pub(crate) struct Worker {
     listeners: Vec<Option<OpenListener>>,
     conns: Slab<Conn>,
     exchanges: Slab<Exchange>,
+    #[expect(clippy::vec_box, reason = "a box goes from here into the slab and back without an allocation")]
     spare: Vec<Box<Exchange>>,
     ready: VecDeque<Id>,
     timers: Timers,

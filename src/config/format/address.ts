@@ -52,7 +52,7 @@ export function parseEndpoint(text: string): Parsed<EndpointTarget> {
     return { ok: true, value: { kind: 'unix', path } };
   }
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) {
-    return bad(`\`${text}\` is a URL`, "write HOST:PORT; TLS is chosen by the service's `tls`");
+    return bad('this is a URL', "write HOST:PORT; TLS is chosen by the service's `tls`");
   }
   const parts = splitPort(text);
   if (!parts.ok) return parts;

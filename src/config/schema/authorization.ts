@@ -22,7 +22,7 @@ const rule = z
 /** One entry of `authorization`. */
 export const policy = z
   .strictObject({
-    name: name(),
+    name: name().describe('Its name in metrics, logs and diagnostics.'),
     listeners: z.array(name()).min(1).max(1000).optional().describe('The listeners it guards.'),
     service: name().optional().describe('Mesh: the service it guards.'),
     action: z

@@ -30,7 +30,7 @@ const pathEdit = z
 const host = text((value) => checkHostname(value, 'plain'));
 /** A host, with the port that is to be sent after it. */
 const authority = text((value) => checkHostname(splitAuthority(value).host, 'plain'));
-const percent = z.number().min(0).max(100);
+const percent = z.number().min(0).max(100).prefault(100).describe('Of the requests.');
 
 /** One entry of `filters`: exactly one of the keys. */
 export const filter = z
@@ -50,30 +50,42 @@ export const filter = z
       .describe('Changes what is asked for.'),
     redirect: z
       .strictObject({
-        status: z.literal([301, 302, 303, 307, 308]).prefault(DEFAULTS.route.redirectStatus),
-        scheme: z.enum(['http', 'https']).optional(),
-        host: host.optional(),
-        port: integer(1, 65_535).optional(),
+        status: z
+          .literal([301, 302, 303, 307, 308])
+          .prefault(DEFAULTS.route.redirectStatus)
+          .describe('The status of the answer.'),
+        scheme: z.enum(['http', 'https']).optional().describe('The new scheme.'),
+        host: host.optional().describe('The new host, without a port.'),
+        port: integer(1, 65_535).optional().describe('The new port.'),
         path: pathEdit.optional(),
       })
       .optional()
       .describe('Answers with a redirect instead of forwarding. What is left out is kept from the request.'),
     mirror: z
-      .strictObject({ service: name(), percent: percent.prefault(100) })
+      .strictObject({ service: name().describe('Where the copy goes.'), percent: percent })
       .optional()
       .describe('Sends a copy elsewhere and throws the answer away.'),
     fault: z
       .strictObject({
-        delay: z.strictObject({ percent: percent.prefault(100), duration: duration() }).optional(),
-        abort: z.strictObject({ percent: percent.prefault(100), status: integer(400, 599) }).optional(),
+        delay: z
+          .strictObject({ percent: percent, duration: duration().describe('How long.') })
+          .optional()
+          .describe('Waits before the request is sent on.'),
+        abort: z
+          .strictObject({ percent: percent, status: integer(400, 599).describe('The status of the answer.') })
+          .optional()
+          .describe('Answers instead of sending the request on.'),
       })
       .optional()
       .describe('Delays or refuses some requests on purpose.'),
     rateLimit: z
       .strictObject({
-        requestsPerSecond: integer(1, 1_000_000),
-        burst: integer(1, 1_000_000).optional(),
-        key: z.strictObject({ header: text(checkHeaderName) }).optional(),
+        requestsPerSecond: integer(1, 1_000_000).describe('Per process.'),
+        burst: integer(1, 1_000_000).optional().describe('How many pass at once from rest.'),
+        key: z
+          .strictObject({ header: text(checkHeaderName).describe('The header whose value it is.') })
+          .optional()
+          .describe('Each value has a limit of its own.'),
       })
       .optional()
       .describe('429 beyond a rate.'),

@@ -115,7 +115,7 @@ export const listener = z
     limits,
     backends: backends.optional().describe('tcp and auto: where opaque connections go.'),
     routes: z
-      .array(z.strictObject({ hostnames, backends }))
+      .array(z.strictObject({ hostnames, backends: backends.describe('Where they go, by weight.') }))
       .max(100_000)
       .optional()
       .describe('tls-passthrough and auto: where connections go by SNI.'),

@@ -24,7 +24,7 @@ export const method = text(checkMethod).meta({ examples: ['GET', 'POST'] });
 export const match = z
   .strictObject({
     path: pathMatch.optional(),
-    method: method.optional(),
+    method: method.optional().describe('As sent: methods have a case.'),
     headers: z
       .record(text(checkHeaderName), plainText(8192))
       .prefault({})

@@ -12,7 +12,7 @@ const accessLog = z
   .strictObject({
     requests: z
       .enum(['off', 'errors', 'all'])
-      .prefault('errors')
+      .prefault(DEFAULTS.accessLogRequests)
       .describe('errors: status 400 and above, and requests without a complete answer.'),
     file: fileName().prefault(DEFAULTS.accessLog.file).describe('"-" is standard output.'),
   })

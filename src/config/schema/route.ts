@@ -30,10 +30,20 @@ const retry = z
       .array(z.enum(['connect-failure', 'reset', 'gateway-error', '5xx', 'per-try-timeout']))
       .prefault([...bounds.retryOn])
       .describe('After which failures.'),
-    backoff: z.strictObject({ base: duration().optional(), max: duration().optional() }).optional(),
+    backoff: z
+      .strictObject({
+        base: duration().optional().describe('Before the first retry; doubled for each further one.'),
+        max: duration().optional().describe('The longest.'),
+      })
+      .optional()
+      .describe('How long to wait before a retry, with full jitter.'),
     budget: z
-      .strictObject({ percent: integer(0, 100).optional(), minPerSecond: integer(0, 1_000_000).optional() })
-      .optional(),
+      .strictObject({
+        percent: integer(0, 100).optional().describe('Of the requests under way.'),
+        minPerSecond: integer(0, 1_000_000).optional().describe('Always allowed.'),
+      })
+      .optional()
+      .describe('How many retries there may be beside the requests themselves.'),
     nonIdempotent: z
       .boolean()
       .prefault(false)
@@ -55,7 +65,7 @@ const rule = z
 /** One entry of `routes`. */
 export const route = z
   .strictObject({
-    name: name(),
+    name: name().describe('Its name in metrics, logs and diagnostics.'),
     listeners: z
       .array(name())
       .min(1)

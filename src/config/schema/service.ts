@@ -40,22 +40,26 @@ const subset = z.record(plainText(253), plainText(253)).describe('Labels that an
 const healthCheck = z
   .strictObject({
     http: z
-      .strictObject({ path: text(checkPath) })
+      .strictObject({ path: text(checkPath).describe('Where to ask.') })
       .optional()
       .describe('Asked for with GET; 2xx is healthy.'),
-    interval: duration().optional(),
-    timeout: duration().optional(),
-    unhealthyAfter: integer(1, 100).optional(),
-    healthyAfter: integer(1, 100).optional(),
+    interval: duration().optional().describe('Between two questions to an endpoint.'),
+    timeout: duration().optional().describe('A later answer counts as a failure.'),
+    unhealthyAfter: integer(1, 100).optional().describe('Failures in a row until an endpoint is left out.'),
+    healthyAfter: integer(1, 100).optional().describe('Successes in a row until it is used again.'),
   })
   .describe('Endpoints are asked whether they are well.');
 
 const outlierDetection = z
   .strictObject({
-    consecutiveErrors: integer(1, 1000).optional(),
-    baseEjection: duration().optional(),
-    maxEjection: duration().optional(),
-    maxEjectedPercent: integer(0, 100).optional(),
+    consecutiveErrors: integer(1, 1000).optional().describe('Errors in a row until an endpoint is ejected.'),
+    baseEjection: duration()
+      .optional()
+      .describe('How long the first ejection lasts; each further one is longer.'),
+    maxEjection: duration().optional().describe('The longest that an ejection lasts.'),
+    maxEjectedPercent: integer(0, 100)
+      .optional()
+      .describe('Of the service; beyond it, ejected endpoints are used again.'),
   })
   .describe('Endpoints that fail are left out for a while.');
 
@@ -99,7 +103,10 @@ export const service = z
       .strictObject({
         policy: z
           .enum(['round-robin', 'peak-ewma', 'least-request', 'random', 'consistent-hash'])
-          .prefault(bounds.balancing),
+          .prefault(bounds.balancing)
+          .describe(
+            'By turns and weight, by latency, by open requests, by chance, or by a key of the request.',
+          ),
       })
       .prefault({})
       .describe('How an endpoint is picked.'),

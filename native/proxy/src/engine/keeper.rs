@@ -10,6 +10,13 @@ use std::time::Duration;
 /// How often files are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// Files are rarely replaced all at once: a failure is said when it is still there at the next look, and then once.
+#[derive(Default)]
+struct Failing {
+    before: HashSet<String>,
+    said: HashSet<String>,
+}
+
 /// The running thread.
 pub(super) struct Keeper {
     stop: Arc<(Mutex<bool>, Condvar)>,
@@ -21,9 +28,9 @@ impl Keeper {
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
         let waits = Arc::clone(&stop);
         let body = move || {
-            let mut said = HashSet::new();
+            let mut failing = Failing::default();
             while !waited(&waits) {
-                control.renew_certificates(&mut said);
+                control.renew_certificates(&mut failing);
             }
         };
         let join = std::thread::Builder::new().name("tulle-keeper".into()).spawn(body);
@@ -50,22 +57,25 @@ fn waited((stop, changed): &(Mutex<bool>, Condvar)) -> bool {
 
 impl Control {
     /// Publishes what was rebuilt; says once what could not be.
-    fn renew_certificates(&self, said: &mut HashSet<String>) {
+    fn renew_certificates(&self, failing: &mut Failing) {
         let mut failures = HashSet::new();
         let running = self.shared.applied().running;
         let mut failed = |error: Error| {
             failures.insert(error.to_string());
         };
         let renewed = running.tls.refresh(&running.core.snapshot, &mut failed);
-        for failure in failures.difference(said) {
-            self.notice(format!("{failure}: the certificate in use stays"));
+        failing.said.retain(|failure| failures.contains(failure));
+        for failure in failures.intersection(&failing.before) {
+            if failing.said.insert(failure.clone()) {
+                self.notice(format!("{failure}: the certificate in use stays"));
+            }
         }
-        *said = failures;
+        failing.before = failures;
         let Some(tls) = renewed else { return };
         let mut state = self.lock();
         // A configuration that was applied meanwhile has looked at the files itself.
         if Arc::ptr_eq(&self.shared.applied().running, &running) {
-            self.publish(&mut state, Arc::new(running.with_tls(tls)), Vec::new());
+            self.publish(&mut state, &Arc::new(running.with_tls(tls)), Vec::new());
         }
     }
 }

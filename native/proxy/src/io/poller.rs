@@ -68,12 +68,14 @@ impl Poller {
     pub(crate) fn event(&self, index: usize) -> Option<Event> {
         let raw = self.events.get(index)?;
         let flags = raw.flags;
-        let error = flags.intersects(EventFlags::ERR | EventFlags::HUP);
+        // HUP alone is what two proper ends look like.
+        let error = flags.contains(EventFlags::ERR);
+        let hup = flags.intersects(EventFlags::RDHUP | EventFlags::HUP);
         Some(Event {
             token: raw.data.u64(),
-            readable: flags.contains(EventFlags::IN) || flags.contains(EventFlags::RDHUP) || error,
+            readable: flags.contains(EventFlags::IN) || hup || error,
             writable: flags.contains(EventFlags::OUT) || error,
-            hup: flags.intersects(EventFlags::RDHUP | EventFlags::HUP),
+            hup,
             error,
         })
     }

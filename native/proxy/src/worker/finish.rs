@@ -116,7 +116,7 @@ impl Worker {
             }
             Some(Role::Upstream(upstream)) => match upstream.state {
                 State::Connecting(exchange) | State::Busy(exchange) => {
-                    self.attempt_failed(exchange, Reason::UpstreamReset)
+                    self.attempt_failed(exchange, Reason::UpstreamReset);
                 }
                 State::Idle => self.close_upstream(id),
             },

@@ -115,13 +115,11 @@ impl Worker {
         let client = x.client;
         let sent = self.conns.get_mut(client).map(|conn| conn.link.send(&[&out], &mut self.io));
         self.scratch.head = out;
-        match sent {
-            Some(Ok(())) => self.finish(exchange),
-            _ => {
-                self.end_exchange(exchange, Reason::ClientClosed);
-                self.abandon(client);
-            }
+        if matches!(sent, Some(Ok(()))) {
+            return self.finish(exchange);
         }
+        self.end_exchange(exchange, Reason::ClientClosed);
+        self.abandon(client);
     }
 
     /// The head did not come in time.

@@ -273,7 +273,7 @@ impl Worker {
         let trace = begun.then(|| {
             x.record.trace_id = self.random.bytes16();
             x.record.span_id = self.random.next().to_ne_bytes();
-            traceparent(&x.record.trace_id, &x.record.span_id)
+            traceparent(x.record.trace_id, x.record.span_id)
         });
         let own_id = own_id.as_ref().map(hex32);
         let parts = RequestParts {
@@ -355,7 +355,7 @@ impl Exchange {
 
 /// HTTP/2 in clear text is no tunnel: it would carry requests past every decision that is made here.
 fn is_tunnelled(upgrade: &[u8]) -> bool {
-    let mut protocols = upgrade.split(|b| *b == b',').map(|name| name.trim_ascii());
+    let mut protocols = upgrade.split(|b| *b == b',').map(<[u8]>::trim_ascii);
     !upgrade.is_empty()
         && protocols.all(|name| !name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"h2c")))
 }
@@ -385,13 +385,13 @@ fn unhex(text: &[u8], out: &mut [u8]) {
 }
 
 /// `00-<trace>-<span>-01` (W3C Trace Context, section 3.2): a trace that we begin is sampled, or nobody would see it.
-fn traceparent(trace: &[u8; 16], span: &[u8; 8]) -> [u8; 55] {
+fn traceparent(trace: [u8; 16], span: [u8; 8]) -> [u8; 55] {
     let mut out = *b"00-00000000000000000000000000000000-0000000000000000-01";
     if let Some(place) = out.get_mut(3..35) {
-        hex_into(trace, place);
+        hex_into(&trace, place);
     }
     if let Some(place) = out.get_mut(36..52) {
-        hex_into(span, place);
+        hex_into(&span, place);
     }
     out
 }
@@ -403,7 +403,7 @@ mod tests {
     #[test]
     fn trace_ids_are_written_and_read_alike() {
         let (trace, span) = ([0xab; 16], [0x01, 2, 3, 4, 5, 6, 7, 0xf8]);
-        let text = traceparent(&trace, &span);
+        let text = traceparent(trace, span);
         assert_eq!(&text, b"00-abababababababababababababababab-01020304050607f8-01");
         let mut back = [0; 16];
         unhex(&text[3..35], &mut back);

@@ -229,14 +229,14 @@ impl Worker {
         }
         let Some(x) = self.exchanges.get_mut(exchange) else { return Took::Over };
         let mut prefix = [0u8; 18];
-        let [a, b, c, d, e] = x.response.frame(step, step.content(buffer), &mut prefix);
+        let [first, second, third, fourth, fifth] = x.response.frame(step, step.content(buffer), &mut prefix);
         let Some(conn) = self.conns.get_mut(x.client) else { return Took::Over };
-        let sent = match (head.is_empty(), b.is_empty()) {
-            (true, true) if a.is_empty() => Ok(()),
-            (true, true) => conn.link.send(&[a], &mut self.io),
-            (false, true) if a.is_empty() => conn.link.send(&[head], &mut self.io),
-            (false, true) => conn.link.send(&[head, a], &mut self.io),
-            _ => conn.link.send(&[head, a, b, c, d, e], &mut self.io),
+        let sent = match (head.is_empty(), second.is_empty()) {
+            (true, true) if first.is_empty() => Ok(()),
+            (true, true) => conn.link.send(&[first], &mut self.io),
+            (false, true) if first.is_empty() => conn.link.send(&[head], &mut self.io),
+            (false, true) => conn.link.send(&[head, first], &mut self.io),
+            _ => conn.link.send(&[head, first, second, third, fourth, fifth], &mut self.io),
         };
         self.after_answer_bytes(exchange, sent.is_err(), step.done, step.consumed)
     }

@@ -49,7 +49,7 @@ pub struct ResponseParts<'a> {
     pub date: Option<&'a [u8]>,
 }
 
-/// Kinds that are copied unless they are nominated or edited.
+/// Kinds that are not simply copied: framing and connection fields, which are ours, and Via.
 const HANDLED: u64 = FieldKind::Connection.bit()
     | FieldKind::KeepAlive.bit()
     | FieldKind::ProxyConnection.bit()
