@@ -10,7 +10,7 @@ export function fuzzTargets() {
 
 /** Fuzzes one target for this long; throws a StepError when it finds something. */
 export function fuzz(target, seconds) {
-  return command('sh', ['native/fuzz/run.sh', target, String(seconds)], cargoEnv());
+  return command('sh', ['native/fuzz/run.sh', target, String(seconds)], { env: cargoEnv() });
 }
 
 if (process.argv[1] === import.meta.filename) {

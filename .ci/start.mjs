@@ -3,11 +3,14 @@
 // that runs until Ctrl-C, which ends all of it within 2 s.
 import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import { build, command, root, run, StepError, say } from './steps.mjs';
 import { ensurePrograms, forStart } from './system.mjs';
 
 const upstreamPorts = [19001, 19002];
+const config = 'examples/edge.yaml';
 const tulle = path.join(root, 'dist', 'cli', 'main.js');
 
 const tryThese = `ready http://127.0.0.1:18080
@@ -19,8 +22,29 @@ Try, in another terminal, in this folder:
 
 Ctrl-C ends it.`;
 
+/** Throws one line for all ports of the demo that somebody holds. */
+async function portsFree() {
+  const text = fs.readFileSync(path.join(root, config), 'utf8');
+  const ports = [
+    ...new Set([...text.matchAll(/address: 127\.0\.0\.1:(\d+)/g)].map(([, port]) => Number(port))),
+  ];
+  const taken = [];
+  for (const port of ports) {
+    const probe = net.createServer();
+    probe.listen(port, '127.0.0.1');
+    await once(probe, 'listening').catch(() => taken.push(port));
+    probe.close();
+  }
+  if (taken.length > 0) {
+    throw new StepError(
+      `another process listens on 127.0.0.1, port ${taken.join(', ')}: end it, and start again`,
+    );
+  }
+}
+
 /** The processes of the demo, in the order in which they end: whoever sends before whoever answers. */
 const running = [];
+let ready = false;
 let ending = false;
 
 /** Starts one process in a group of its own, so that Ctrl-C reaches it through us only, in order. */
@@ -28,15 +52,16 @@ function start(begin) {
   const child = begin();
   running.unshift(child);
   child.once('exit', (code, signal) => {
-    if (!ending) void end(`a part of the demo ended by itself (${signal ?? code})`);
+    if (ending) return;
+    if (ready) say(`a part of the demo ended by itself (${signal ?? code})`);
+    void end(1);
   });
   return child;
 }
 
-/** Resolves when the child has printed a line that begins with `word`; its output before and after is passed on. */
+/** Resolves when the child has printed a line with `word`; what it prints after that is passed on. */
 function saying(child, word) {
-  return new Promise((resolve, reject) => {
-    child.once('exit', () => reject(new StepError('the demo did not start')));
+  return new Promise((resolve) => {
     let text = '';
     child.stdout.setEncoding('utf8').on('data', (part) => {
       if (text === null) {
@@ -44,13 +69,7 @@ function saying(child, word) {
         return;
       }
       text += part;
-      if (
-        !text
-          .split('\n')
-          .slice(0, -1)
-          .some((line) => line.includes(word))
-      )
-        return;
+      if (!new RegExp(`${word}.*\n`).test(text)) return;
       text = null;
       resolve();
     });
@@ -66,10 +85,9 @@ async function gone(child, ms) {
   ]);
 }
 
-async function end(problem) {
+async function end(code) {
   if (ending) return;
   ending = true;
-  if (problem) say(problem);
   for (const child of running) {
     for (const [signal, patience] of [
       ['SIGTERM', 1200],
@@ -80,15 +98,16 @@ async function end(problem) {
       if (await gone(child, patience)) break;
     }
   }
-  process.exit(problem ? 1 : 0);
+  process.exit(code);
 }
 
 await run(async () => {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => void end());
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => void end(0));
   const line = await ensurePrograms(forStart);
   if (line) throw new StepError(`a C compiler is needed: ${line}`);
+  await portsFree();
   await build();
-  await command(process.execPath, [tulle, 'certs', 'examples']);
+  await command(process.execPath, [tulle, 'certs', 'examples'], { quiet: true });
   const stdio = ['ignore', 'pipe', 'inherit'];
   const upstreams = upstreamPorts.map((port) =>
     start(() =>
@@ -99,11 +118,12 @@ await run(async () => {
     ),
   );
   await Promise.all(upstreams.map((child) => saying(child, 'listening')));
-  const args = [tulle, '--log-level', 'warn', 'proxy', '--config', 'examples/edge.yaml'];
+  const args = [tulle, '--log-level', 'warn', 'proxy', '--config', config];
   const proxy = start(() => spawn(process.execPath, args, { cwd: root, detached: true, stdio }));
   await saying(proxy, 'ready');
+  ready = true;
   console.log(tryThese);
   // Whoever started us was killed: nobody could press Ctrl-C any more.
   const parent = process.ppid;
-  setInterval(() => process.ppid !== parent && void end(), 500);
+  setInterval(() => process.ppid !== parent && void end(0), 500);
 });

@@ -9,6 +9,13 @@ export const forTests = [
   ['curl', 'curl'],
   ['openssl', 'openssl'],
 ];
+/** What the drills of `npm run test:long` run beside them: a Docker, and a base for its image without a registry. */
+export const forLong = [
+  ...forTests,
+  ['docker', 'docker.io'],
+  ['dockerd', 'docker.io'],
+  ['debootstrap', 'debootstrap'],
+];
 /** What a start needs: the data plane's TLS library contains C. */
 export const forStart = [['cc', 'build-essential']];
 

@@ -8,8 +8,8 @@ import path from 'node:path';
 import readline from 'node:readline';
 import { fuzzTargets } from './fuzz.mjs';
 import { createReport } from './report.mjs';
-import { build, cargoEnv, files, root, run, StepError, say } from './steps.mjs';
-import { ensurePrograms, forTests } from './system.mjs';
+import { build, buildTests, cargoEnv, files, root, run, StepError, say } from './steps.mjs';
+import { ensurePrograms, forLong, forTests } from './system.mjs';
 
 /** A suite that is not done by then hangs. */
 const SUITE_MS = 300_000;
@@ -147,9 +147,10 @@ async function tapSuites(add) {
 }
 
 await run(async () => {
-  const line = await ensurePrograms(forTests);
+  const line = await ensurePrograms(long ? forLong : forTests);
   if (line) throw new StepError(`missing programs; install them with: ${line}`);
   await build();
+  await buildTests();
   const report = createReport({ strict: process.env.CI === 'true' || process.env.CI === '1' });
   const everything = names.length === 0;
   if (everything) for (const suite of rustSuites) report.add(await rustSuite(suite));

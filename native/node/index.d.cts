@@ -21,11 +21,15 @@ export declare class Engine {
   addresses(): Array<ListenerAddress>
   /** Counters as JSON. */
   stats(): string
+  /** What an operator should hear, since the last call: certificates that expired or could not be reloaded. */
+  notices(): Array<string>
+  /** Opens the access log again, as after a rotation. */
+  reopenLog(): void
   /** Stops accepting and ends connections as they become idle; returns at once. */
   drain(): void
   /** Waits until nothing is in flight, at most `limitMs`; resolves with true when drained. */
   waitDrained(limitMs: number): Promise<boolean>
-  /** Ends everything and joins the threads; the other methods do nothing afterwards. */
+  /** Ends everything and joins the threads; the other methods throw afterwards. Does nothing the second time. */
   close(): Promise<void>
 }
 

@@ -737,7 +737,8 @@ fn limits_hold() {
     let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "y".repeat(5000));
     assert_eq!(parse(&long), Err(reason::HEAD_TOO_LARGE));
     let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "y".repeat(5000));
-    assert_eq!(head_too_large(&long.as_bytes()[..4096]), reason::TARGET_TOO_LONG);
+    assert_eq!(parse(&long), Err(reason::TARGET_TOO_LONG));
+    assert_eq!(head_too_large(&long.as_bytes()[..4096], LIMITS), reason::TARGET_TOO_LONG);
     let options = format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: {}\r\n\r\n", "x,".repeat(65));
     assert_eq!(parse(&options), Err(reason::BAD_CONNECTION));
 }

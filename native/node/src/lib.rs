@@ -53,11 +53,9 @@ impl Engine {
 
     /// The listeners in the order of the snapshot.
     #[napi(catch_unwind)]
-    pub fn addresses(&self) -> Vec<ListenerAddress> {
-        let all = self.inner.addresses();
-        all.into_iter()
-            .map(|(name, address)| ListenerAddress { name, address: address.to_string() })
-            .collect()
+    pub fn addresses(&self) -> Result<Vec<ListenerAddress>> {
+        let all = self.running()?.addresses().into_iter();
+        Ok(all.map(|(name, address)| ListenerAddress { name, address: address.to_string() }).collect())
     }
 
     /// Counters as JSON.

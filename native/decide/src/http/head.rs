@@ -75,11 +75,12 @@ fn without_version(buf: &[u8], start: usize) -> Option<usize> {
     if memmem::find(line, b"HTTP/").is_none() { Some(start + line.len()) } else { None }
 }
 
-/// The answer to a head that has no end within the limit: 414 while its first line is still open, else 431.
+/// The answer to a head that has no end within the limit: 414 where its first line alone is over it, else 431.
 #[must_use]
-pub fn head_too_large(buf: &[u8]) -> Reject {
+pub fn head_too_large(buf: &[u8], limits: HeadLimits) -> Reject {
     let start = skip_empty_lines(buf);
-    match buf.get(start..).and_then(|rest| memchr(b'\n', rest)) {
+    let within = buf.get(..limits.bytes as usize).unwrap_or(buf);
+    match within.get(start..).and_then(|rest| memchr(b'\n', rest)) {
         Some(_) => reason::HEAD_TOO_LARGE,
         None => reason::TARGET_TOO_LONG,
     }

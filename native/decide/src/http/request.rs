@@ -123,7 +123,7 @@ struct Line {
 pub fn parse_request(head: &[u8], limits: HeadLimits, fields: &mut Fields) -> Result<RequestHead, Reject> {
     fields.clear();
     let Some(len) = u32::try_from(head.len()).ok().filter(|&len| len <= limits.bytes) else {
-        return Err(super::head_too_large(head));
+        return Err(super::head_too_large(head, limits));
     };
     let line = request_line(head)?;
     let (target, authority) = target::parse(head, line.target, line.method)?;

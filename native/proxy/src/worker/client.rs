@@ -120,7 +120,7 @@ impl Worker {
         let Role::Client(client) = &mut conn.role else { return false };
         let limits = &client.listener.limits;
         if buffer.len() > limits.header_bytes as usize {
-            let too_large = head_too_large(buffer);
+            let too_large = head_too_large(buffer, client.listener.head);
             self.refuse_head(id, too_large);
             return false;
         }

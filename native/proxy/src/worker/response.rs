@@ -20,6 +20,8 @@ const INTERIM: u8 = 16;
 pub(super) enum Took {
     /// So many, and there may be use for more.
     Bytes(usize),
+    /// All of them, kept until there are more.
+    Kept,
     /// The exchange is over, or waits for someone else.
     Over,
 }
@@ -89,6 +91,8 @@ impl Worker {
             };
             match took {
                 Took::Over => return false,
+                // A full read or a close may be behind it, which no further event announces.
+                Took::Kept => return self.conns.get(id).is_some_and(|conn| conn.link.has_more()),
                 Took::Bytes(count) => used += count,
             }
             if used >= buffer.len() {
@@ -111,6 +115,7 @@ impl Worker {
                 self.attempt_failed(exchange, Reason::UpstreamReset);
             } else if let Some(conn) = self.conns.get_mut(id) {
                 conn.link.keep(buffer, &mut self.io);
+                return Took::Kept;
             }
             return Took::Over;
         };
@@ -209,7 +214,7 @@ impl Worker {
         self.scratch.head = out;
         match took {
             Took::Bytes(count) => Took::Bytes(count + head.len()),
-            Took::Over => Took::Over,
+            other => other,
         }
     }
 

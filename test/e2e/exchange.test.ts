@@ -1,0 +1,592 @@
+// What a proxy does around an exchange: time, limits, half-closed and upgraded connections, upstreams that fail.
+
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import t, { type Test } from 'tap';
+import type { ProxyConfig } from '../../src/index.js';
+import { freePort, freePorts } from '../ports.js';
+import { temporaryFolder } from '../process.js';
+import { BARE, certificates, simple, startProxy } from './rig.js';
+import { type Got, OK, plainAnswer, Recorder, type RecorderOptions, type UpstreamConn, valuesOf, Wire } from './wire.js';
+
+const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
+
+function post(body: string, ...fields: string[]): string {
+  return ['POST / HTTP/1.1', 'Host: a', `Content-Length: ${body.length}`, ...fields, '', body].join('\r\n');
+}
+
+/** A proxy in front of one recording upstream. */
+interface Rig {
+  readonly port: number;
+  readonly recorder: Recorder;
+  connect(): Promise<Wire>;
+}
+
+type Change = (config: ProxyConfig) => ProxyConfig;
+
+async function rig(
+  t: Test,
+  change: Change = (config) => config,
+  options: Partial<RecorderOptions> = {},
+): Promise<Rig> {
+  const [port = 0, upstream = 0] = await freePorts(2);
+  const recorder = await Recorder.start(t, { listen: upstream, ...options });
+  await startProxy(t, change(simple(port, [`127.0.0.1:${upstream}`])));
+  return { port, recorder, connect: () => Wire.connect(t, { port, host: '127.0.0.1' }) };
+}
+
+type Listener = NonNullable<ProxyConfig['listeners']>[string];
+
+/** Changes the listener. */
+function listener(more: Partial<Listener>): Change {
+  return (config) => ({
+    ...config,
+    listeners: Object.fromEntries(
+      Object.entries(config.listeners).map(([name, found]) => [name, { ...found, ...more }]),
+    ),
+  });
+}
+
+/** Changes the only rule. */
+function rule(more: object): Change {
+  return (config) => ({
+    ...config,
+    routes: [{ name: 'all', rules: [{ backends: [{ service: 'api' }], ...more }] }],
+  });
+}
+
+/** Changes the service. */
+function service(more: object): Change {
+  return (config) => ({ ...config, services: { api: { ...config.services?.api, endpoints: [], ...more } } });
+}
+
+function reason(answer: Awaited<ReturnType<Wire['final']>>): string {
+  return `${answer?.status} ${answer?.all('x-tulle-reason').join()}`;
+}
+
+t.test('clients that are slow, idle or greedy', { jobs: 16 }, async (t) => {
+  t.test('half a head is cut after the header time, however it drips', async (t) => {
+    const { connect } = await rig(t, listener({ limits: { headerTimeout: '300ms' } }));
+    for (const drip of [false, true]) {
+      const wire = await connect();
+      const began = Date.now();
+      await wire.send('GET / HTTP/1.1\r\nHost: a\r\n');
+      const timer = setInterval(() => drip && void wire.send('X-A: b\r\n'), 50);
+      const answer = await wire.answer();
+      clearInterval(timer);
+      t.equal(reason(answer), '408 header_timeout');
+      t.same(answer?.all('connection'), ['close']);
+      const took = Date.now() - began;
+      t.ok(took >= 250 && took < 3_000, `${took} ms`);
+      await wire.closed();
+    }
+  });
+
+  t.test('a connection without a request is closed without a word', async (t) => {
+    const { connect } = await rig(t, listener({ limits: { idleTimeout: '300ms' } }));
+    const fresh = await connect();
+    const used = await connect();
+    await used.send(GET);
+    t.equal((await used.final())?.status, 200);
+    const began = Date.now();
+    await Promise.all([fresh.closed(), used.closed()]);
+    t.ok(Date.now() - began < 3_000);
+    t.equal(fresh.text + used.text, '');
+  });
+
+  t.test('a body that trickles is cut, and the upstream sees that it was', async (t) => {
+    const { connect, recorder } = await rig(t, listener({ limits: { bodyBytesPerSecond: 1000 } }));
+    const wire = await connect();
+    await wire.send(post('x'.repeat(1000)).slice(0, -990));
+    const timer = setInterval(() => void wire.send('x'), 500);
+    const answer = await wire.answer('POST');
+    clearInterval(timer);
+    t.equal(reason(answer), '408 body_too_slow');
+    await wire.closed();
+    const got = await recorder.until(() => recorder.requests[0]);
+    t.equal(got.whole, false);
+  });
+
+  t.test('a body above the limit', async (t) => {
+    const { connect, recorder } = await rig(t, listener({ limits: { bodyBytes: 10 } }));
+    const announced = await connect();
+    await announced.send(post('x'.repeat(11)));
+    t.equal(reason(await announced.final()), '413 body_too_large');
+    await announced.closed();
+    t.same(recorder.flush(), []);
+    const grown = await connect();
+    await grown.send('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n', '6\r\nxxxxxx\r\n', '6\r\nxxxxxx\r\n');
+    t.equal(reason(await grown.final()), '413 body_too_large');
+    await grown.closed();
+    const [got] = await recorder.until(() => (recorder.requests.length > 0 ? recorder.flush() : undefined));
+    t.match(got, { whole: false, line: 'POST / HTTP/1.1' });
+    const fits = await connect();
+    await fits.send(post('x'.repeat(10)));
+    t.equal((await fits.final())?.status, 200);
+  });
+
+  t.test('a chunked body above the limit in one piece reaches nobody whole', async (t) => {
+    const { connect, recorder } = await rig(t, listener({ limits: { bodyBytes: 10 } }));
+    const wire = await connect();
+    await wire.send('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nxxxxxxxxxxx\r\n0\r\n\r\n');
+    t.equal(reason(await wire.final()), '413 body_too_large');
+    const after = await connect();
+    await after.send(GET);
+    await after.final();
+    t.same(
+      recorder.flush().map(({ line, whole }) => [line, whole]),
+      [['GET / HTTP/1.1', true]],
+    );
+  });
+
+  t.test('connections beyond the limit are closed at once; a place that is free again is given', async (t) => {
+    const { connect } = await rig(t, listener({ limits: { connections: 2 } }));
+    const two = [await connect(), await connect()];
+    for (const wire of two) {
+      await wire.send(GET);
+      t.equal((await wire.final())?.status, 200);
+    }
+    const third = await connect();
+    await third.closed();
+    t.equal(third.text, '');
+    two[0]?.socket.destroy();
+    for (;;) {
+      const next = await connect();
+      await next.send(GET);
+      if ((await next.final())?.status === 200) break;
+    }
+  });
+
+  t.test('limits of heads are those of the listener', async (t) => {
+    const { connect } = await rig(t, listener({ limits: { headerBytes: 300, headerFields: 5 } }));
+    for (const [bytes, status] of [
+      [`GET /${'a'.repeat(400)} HTTP/1.1\r\nHost: a`, 414],
+      [`GET / HTTP/1.1\r\nHost: a\r\nX-A: ${'a'.repeat(400)}`, 431],
+      [`GET / HTTP/1.1\r\nHost: a\r\n${'X-A: b\r\n'.repeat(5)}\r\n`, 431],
+      [`GET / HTTP/1.1\r\nHost: a\r\n${'X-A: b\r\n'.repeat(4)}\r\n`, 200],
+    ] as const) {
+      const wire = await connect();
+      await wire.send(bytes);
+      t.equal((await wire.final())?.status, status);
+    }
+  });
+
+  t.test('a client that only half-closes gets its answer', async (t) => {
+    const { connect } = await rig(t);
+    const wire = await connect();
+    await wire.send(GET);
+    wire.finish();
+    t.match(await wire.final(), { status: 200, body: 'ok', whole: true });
+    await wire.closed();
+  });
+
+  t.test('a client that half-closes within its body gets nothing, nor does the upstream', async (t) => {
+    const { connect, recorder } = await rig(t);
+    const wire = await connect();
+    await wire.send(post('hello').slice(0, -2));
+    wire.finish();
+    await wire.closed();
+    const got = await recorder.until(() => recorder.requests[0]);
+    t.equal(got.whole, false);
+  });
+});
+
+t.test('Expect: 100-continue', async (t) => {
+  const { connect } = await rig(t, undefined, {
+    onHead: ({ line, fields }, { socket }) => {
+      if (!fields.includes('Expect: 100-continue')) return;
+      if (line.includes('/no')) socket.write('HTTP/1.1 413 Too Much\r\nContent-Length: 0\r\n\r\n');
+      else socket.write('HTTP/1.1 100 Continue\r\n\r\n');
+    },
+    answer: (got) => `HTTP/1.1 200 OK\r\nContent-Length: ${got.body.length}\r\n\r\n${got.body}`,
+  });
+  const head = (target: string): string =>
+    `POST ${target} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n`;
+  const wire = await connect();
+  await wire.send(head('/'));
+  t.equal((await wire.answer())?.status, 100);
+  await wire.send('hello');
+  t.match(await wire.answer(), { status: 200, body: 'hello' });
+
+  const refused = await connect();
+  await refused.send(head('/no'));
+  t.match(await refused.answer(), { status: 413, whole: true });
+  await refused.closed();
+
+  const old = await connect();
+  await old.send(post('hello').replace('HTTP/1.1', 'HTTP/1.0'));
+  t.match(await old.answer(), { status: 200, body: 'hello' });
+});
+
+const UPGRADE = 'GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
+const SWITCHED = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n';
+
+/** An upstream that switches and then speaks raw. */
+async function switching(t: Test, change?: Change): Promise<{ port: number; raw: () => Promise<net.Socket> }> {
+  const [port = 0, upstream = 0] = await freePorts(2);
+  const waiting: net.Socket[] = [];
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    socket.setNoDelay(true).setEncoding('latin1');
+    let head = '';
+    const read = (part: string): void => {
+      head += part;
+      if (!head.includes('\r\n\r\n')) return;
+      socket.off('data', read).pause();
+      socket.write(/^upgrade: websocket/im.test(head) ? `${SWITCHED}early` : OK);
+      waiting.push(socket);
+      server.emit('switched');
+    };
+    socket.on('data', read).on('error', () => {});
+  });
+  server.listen(upstream, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => {
+    server.close();
+    for (const socket of waiting) socket.destroy();
+  });
+  const config = simple(port, [`127.0.0.1:${upstream}`]);
+  await startProxy(t, change?.(config) ?? config);
+  const raw = async (): Promise<net.Socket> => {
+    for (;;) {
+      const socket = waiting.shift();
+      if (socket !== undefined) return socket;
+      await once(server, 'switched');
+    }
+  };
+  return { port, raw };
+}
+
+t.test('an upgraded connection is a tunnel', async (t) => {
+  const { port, raw } = await switching(t);
+  for (const first of ['client', 'upstream'] as const) {
+    const wire = await Wire.connect(t, { port, host: '127.0.0.1' });
+    await wire.send(UPGRADE);
+    const answer = await wire.answer();
+    t.match(answer, { status: 101 });
+    t.same(answer?.all('upgrade'), ['websocket']);
+    t.match(answer?.all('connection'), [/^upgrade$/i]);
+    t.equal(await wire.bytes(5), 'early', 'what came behind the 101');
+    const socket = await raw();
+    await wire.send('\x00\xff to upstream');
+    socket.resume();
+    t.equal((await once(socket, 'data'))[0], '\x00\xff to upstream');
+    socket.write(`${'x'.repeat(300_000)}.`, 'latin1');
+    t.equal((await wire.bytes(300_001)).length, 300_001);
+    if (first === 'client') {
+      const ended = once(socket, 'end');
+      wire.finish();
+      await ended;
+      socket.end('last words', 'latin1');
+      t.equal(await wire.bytes(10), 'last words', 'after the client has ended its half');
+    } else {
+      socket.end();
+      await wire.closed();
+      const heard = once(socket, 'data');
+      await wire.send('last words');
+      t.equal((await heard)[0], 'last words', 'after the upstream has ended its half');
+      wire.finish();
+    }
+    await once(socket, 'close');
+    await wire.closed();
+  }
+});
+
+t.test('an upgrade that is not allowed is an ordinary request', async (t) => {
+  const { port } = await switching(t, listener({ upgrade: false }));
+  const wire = await Wire.connect(t, { port, host: '127.0.0.1' });
+  await wire.send(UPGRADE);
+  const answer = await wire.answer();
+  t.not(answer?.status, 101);
+});
+
+t.test('CONNECT where it is configured is a tunnel', async (t) => {
+  const [port = 0, upstream = 0] = await freePorts(2);
+  const echo = net.createServer({ allowHalfOpen: true }, (socket) => void socket.pipe(socket));
+  echo.listen(upstream, '127.0.0.1');
+  await once(echo, 'listening');
+  t.teardown(() => echo.close());
+  await startProxy(t, listener({ connect: true })(simple(port, [`127.0.0.1:${upstream}`])));
+  const wire = await Wire.connect(t, { port, host: '127.0.0.1' });
+  await wire.send('CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\nfirst');
+  t.match(await wire.bytes('HTTP/1.1 200 OK\r\n\r\n'.length), /^HTTP\/1\.1 200 /);
+  t.equal(await wire.bytes(5), 'first');
+  await wire.send('second');
+  t.equal(await wire.bytes(6), 'second');
+  wire.finish();
+  await wire.closed();
+});
+
+t.test('large bodies stream both ways, as fast as the slower side', async (t) => {
+  const size = 4 << 20;
+  const { connect, recorder } = await rig(t, undefined, {
+    answer: ({ body }) => `HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\nX-Got: ${body.length}\r\n\r\n${'y'.repeat(size)}`,
+  });
+  const wire = await connect();
+  wire.socket.pause();
+  await wire.send(post('x'.repeat(size)));
+  await recorder.until(() => recorder.requests[0]);
+  wire.socket.resume();
+  const answer = await wire.final();
+  t.same(answer?.all('x-got'), [String(size)]);
+  t.equal(answer?.body.length, size);
+  t.equal(answer?.whole, true);
+});
+
+t.test('a pooled connection that closes as a request comes', async (t) => {
+  const seenOn = new Map<number, number>();
+  const { connect, recorder } = await rig(t, undefined, {
+    answer: (_got, { index, socket }) => {
+      const seen = (seenOn.get(index) ?? 0) + 1;
+      seenOn.set(index, seen);
+      if (seen === 1) return OK;
+      socket.resetAndDestroy();
+      return undefined;
+    },
+  });
+  const cases: [string, string, number, number][] = [
+    ['GET is sent again', GET, 200, 2],
+    ['PUT is sent again', post('hello').replace('POST', 'PUT'), 200, 2],
+    ['POST is not', post('hello'), 502, 1],
+    ['POST with an idempotency key is', post('hello', 'Idempotency-Key: k1'), 200, 2],
+  ];
+  for (const [name, bytes, status, times] of cases) {
+    const warm = await connect();
+    await warm.send(GET);
+    await warm.final();
+    const pooled = recorder.connections - 1;
+    recorder.flush();
+    await warm.send(bytes);
+    t.equal((await warm.final())?.status, status, name);
+    const got = recorder.flush().filter(({ whole }) => whole);
+    t.equal(got.length, times, `${name}: ${times} times`);
+    t.equal(got[0]?.connection, pooled, 'first on the pooled connection');
+    warm.socket.destroy();
+    // The next case begins with a connection of its own.
+    for (const socket of recorder.sockets) socket.destroy();
+    await recorder.until(() => (recorder.sockets.size === 0 ? true : undefined));
+  }
+});
+
+t.test('an idle connection that the upstream closes is not used again', async (t) => {
+  const { connect, recorder } = await rig(t);
+  const wire = await connect();
+  for (let round = 0; round < 20; round += 1) {
+    await wire.send(post('hello'));
+    t.equal((await wire.final())?.status, 200);
+    const closed = [...recorder.sockets].map(async (socket) => {
+      socket.end();
+      await once(socket, 'close');
+    });
+    await Promise.all(closed);
+  }
+  t.equal(recorder.connections, 20);
+  t.equal(recorder.requests.length, 20);
+});
+
+t.test('an endpoint that takes no connection', async (t) => {
+  const [port = 0, dead = 0, live = 0] = await freePorts(3);
+  const recorder = await Recorder.start(t, { listen: live });
+  await startProxy(t, simple(port, [`127.0.0.1:${dead}`, `127.0.0.1:${live}`]));
+  for (const bytes of [GET, post('hello')]) {
+    for (let round = 0; round < 6; round += 1) {
+      const wire = await Wire.connect(t, { port, host: '127.0.0.1' });
+      await wire.send(bytes);
+      t.equal((await wire.final())?.status, 200, 'the other endpoint answers');
+    }
+  }
+  t.equal(recorder.requests.length, 12);
+  const alone = await freePort();
+  await startProxy(t, simple(alone, [`127.0.0.1:${dead}`]));
+  const wire = await Wire.connect(t, { port: alone, host: '127.0.0.1' });
+  await wire.send(GET);
+  t.equal(reason(await wire.final()), '503 connect_failure');
+});
+
+t.test('answers that do not come, or not on', async (t) => {
+  t.test('no head in time', async (t) => {
+    const { connect, recorder } = await rig(t, rule({ timeouts: { request: '200ms' } }), { answer: () => undefined });
+    const wire = await connect();
+    const began = Date.now();
+    await wire.send(GET);
+    t.equal(reason(await wire.final()), '504 request_timeout');
+    t.ok(Date.now() - began < 2_000);
+    await recorder.until(() => (recorder.sockets.size === 0 ? true : undefined));
+    t.equal(recorder.requests.length, 1, 'a request that timed out is not sent again');
+  });
+
+  t.test('a body that stands still', async (t) => {
+    const half = 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf';
+    const { connect } = await rig(t, rule({ timeouts: { streamIdle: '200ms' } }), { answer: () => half });
+    const wire = await connect();
+    await wire.send(GET);
+    t.match(await wire.final(), { status: 200, body: 'half', whole: false });
+  });
+
+  t.test('a client that goes away takes the upstream connection along', async (t) => {
+    const { connect, recorder } = await rig(t, undefined, { answer: () => undefined });
+    const wire = await connect();
+    await wire.send(GET);
+    await recorder.until(() => recorder.requests[0]);
+    wire.socket.resetAndDestroy();
+    await recorder.until(() => (recorder.sockets.size === 0 ? true : undefined));
+  });
+});
+
+t.test('no endpoint, no room', async (t) => {
+  t.test('a service without endpoints', async (t) => {
+    const { connect } = await rig(t, service({ endpoints: [] }));
+    const wire = await connect();
+    await wire.send(GET);
+    t.equal(reason(await wire.final()), '503 no_endpoint');
+  });
+
+  t.test('all connections busy', async (t) => {
+    const { connect, recorder } = await rig(
+      t,
+      (config) => service({ endpoints: config.services?.api?.endpoints, limits: { connections: 1, pending: 1 } })(config),
+      { answer: () => undefined },
+    );
+    const [busy, waiting, beyond] = [await connect(), await connect(), await connect()];
+    await busy.send(GET);
+    const first = await recorder.until(() => recorder.requests[0]);
+    await waiting.send(GET);
+    const began = Date.now();
+    // Which of the two came second is the kernel's choice: one waits, one is turned away.
+    await beyond.send(GET);
+    const reasons = await Promise.all([waiting, beyond].map(async (wire) => reason(await wire.final())));
+    t.same(reasons.sort(), ['503 pending_full', '503 queue_timeout']);
+    t.ok(Date.now() - began < 10_000);
+    t.equal(first.connection, 0);
+  });
+
+  t.test('who waits is served when there is room', async (t) => {
+    const held: UpstreamConn[] = [];
+    const { connect, recorder } = await rig(
+      t,
+      (config) => service({ endpoints: config.services?.api?.endpoints, limits: { connections: 1, pending: 8 } })(config),
+      {
+        answer: (_got, conn) => {
+          held.push(conn);
+          return undefined;
+        },
+      },
+    );
+    const wires = [await connect(), await connect(), await connect()];
+    for (const wire of wires) await wire.send(GET);
+    for (let served = 1; served <= 3; served += 1) {
+      await recorder.until(() => (recorder.requests.length === served ? true : undefined));
+      held.shift()?.socket.write(OK);
+    }
+    for (const wire of wires) t.equal((await wire.final())?.status, 200);
+  });
+});
+
+t.test('a Unix socket', async (t) => {
+  const port = await freePort();
+  const file = path.join(temporaryFolder(t), 'app.sock');
+  const recorder = await Recorder.start(t, { listen: file });
+  await startProxy(t, simple(port, [`unix:${file}`]));
+  const wire = await Wire.connect(t, { port, host: '127.0.0.1' });
+  for (let round = 0; round < 3; round += 1) {
+    await wire.send(GET);
+    t.equal((await wire.final())?.status, 200);
+  }
+  t.equal(recorder.connections, 1, 'the connection is kept');
+});
+
+t.test('TLS towards the upstream', async (t) => {
+  const certs = await certificates(t);
+  const file = (name: string): string => path.join(certs, name);
+  const upstream = await freePort();
+  const keys = { cert: readFileSync(file('edge.crt')), key: readFileSync(file('edge.key')) };
+  const recorder = await Recorder.start(t, { listen: upstream, tls: keys });
+  const ask = async (tls: object): Promise<string> => {
+    const port = await freePort();
+    await startProxy(t, service({ endpoints: [`127.0.0.1:${upstream}`], tls })(simple(port, [])));
+    const wire = await Wire.connect(t, { port, host: '127.0.0.1' });
+    await wire.send(GET);
+    const first = reason(await wire.final());
+    await wire.send(GET);
+    return `${first} ${(await wire.final())?.status}`;
+  };
+  const trustBundle = file('ca.crt');
+  t.equal(await ask({ trustBundle }), '200  200', 'by address');
+  t.equal(await ask({ trustBundle, serverName: 'api.example.test' }), '200  200', 'by name');
+  t.equal(recorder.connections, 2, 'connections are kept');
+  recorder.flush();
+  t.equal(await ask({ trustBundle, serverName: 'other.test' }), '502 upstream_tls 502', 'another name');
+  t.equal(await ask({}), '502 upstream_tls 502', 'a root that nobody trusts');
+  t.same(recorder.requests, []);
+});
+
+t.test('what is said of the client', async (t) => {
+  const [trust = 0, off = 0] = await freePorts(2);
+  const { connect, recorder } = await rig(t, (config) => ({
+    ...config,
+    listeners: {
+      web: { address: config.listeners.web?.address ?? '', headers: { via: 'edge' } },
+      trust: { address: `127.0.0.1:${trust}`, headers: { forwarded: 'trust', via: 'edge' } },
+      off: { address: `127.0.0.1:${off}`, headers: BARE },
+    },
+  }));
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+  const sent = [
+    'X-Forwarded-For: 6.6.6.6',
+    'X-Forwarded-Proto: https',
+    'X-Request-Id: client-1',
+    `traceparent: ${traceparent}`,
+    'Via: 1.1 other',
+  ];
+  const ask = async (wire: Wire, fields: string[]): Promise<Got | undefined> => {
+    recorder.flush();
+    await wire.send(['GET / HTTP/1.1', 'Host: a:1', ...fields, '', ''].join('\r\n'));
+    t.equal((await wire.final())?.status, 200);
+    return recorder.flush()[0];
+  };
+  const names = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-request-id', 'traceparent', 'via'];
+  const table = (got: Got | undefined): string[] =>
+    got === undefined ? [] : names.map((name) => valuesOf(got, name).join(' | '));
+
+  const plain = table(await ask(await connect(), []));
+  t.match(plain, ['127.0.0.1', 'http', 'a:1', /^[0-9a-f]{32}$/, /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/, '1.1 edge']);
+  t.same(table(await ask(await connect(), sent)), [
+    ...['127.0.0.1', 'http', 'a:1', 'client-1', traceparent, '1.1 other, 1.1 edge'],
+  ]);
+  const trusting = await Wire.connect(t, { port: trust, host: '127.0.0.1' });
+  t.same(table(await ask(trusting, sent)), [
+    ...['6.6.6.6, 127.0.0.1', 'https', 'a:1', 'client-1', traceparent, '1.1 other, 1.1 edge'],
+  ]);
+  const silent = await Wire.connect(t, { port: off, host: '127.0.0.1' });
+  t.same(table(await ask(silent, [])), ['', '', '', '', '', '']);
+  for (const bad of ['', 'a b', 'x'.repeat(300), 'a,b"']) {
+    const got = table(await ask(await connect(), [`X-Request-Id: ${bad}`, 'traceparent: 00-zz-yy-01']));
+    t.match(got[3], /^[0-9a-f]{32}$/, `a malformed id is replaced: ${bad.slice(0, 10)}`);
+    t.match(got[4], /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/, 'and so is a malformed traceparent');
+  }
+});
+
+t.test('answers without a body are answers to their end', async (t) => {
+  const { connect } = await rig(t, undefined, {
+    answer: (got) => {
+      const status = got.line.split('/')[1]?.slice(0, 3) ?? '';
+      if (status === '204' || status === '304') return `HTTP/1.1 ${status} X\r\nETag: "a"\r\n\r\n`;
+      return plainAnswer(got);
+    },
+  });
+  const wire = await connect();
+  for (const [line, status] of [
+    ['GET /204', 204],
+    ['GET /304', 304],
+    ['HEAD /200', 200],
+    ['HEAD /304', 304],
+    ['GET /200', 200],
+  ] as const) {
+    await wire.send(`${line} HTTP/1.1\r\nHost: a\r\n\r\n`);
+    const answer = await wire.final(line.split(' ')[0]);
+    t.equal(answer?.status, status, line);
+    t.same(answer?.all('content-length'), status === 200 ? ['2'] : [], line);
+    t.same(answer?.all('transfer-encoding'), [], line);
+  }
+});

@@ -1,0 +1,151 @@
+// Hostile and unusual HTTP/1 through a running proxy, judged by what reaches the other side.
+
+import { once } from 'node:events';
+import t, { type Test } from 'tap';
+import { freePorts } from '../ports.js';
+import type { Scope } from '../process.js';
+import { ANSWERS, type HostileAnswer } from './hostile-answers.js';
+import { EXCHANGES, type Exchange } from './hostile-requests.js';
+import { simple, startProxy } from './rig.js';
+import { type Got, Recorder, type UpstreamConn, Wire } from './wire.js';
+
+/** Shows a table's failures as lines, and counts its rows. */
+function report(t: Test, failures: readonly string[], rows: readonly { name: string }[]): void {
+  for (const { name } of rows) {
+    const mine = failures.filter((failure) => failure.startsWith(`${name}: `));
+    t.same(mine, [], name);
+  }
+}
+
+/** Goes through one row of requests; what went wrong, each as `name: …`. */
+async function exchange(scope: Scope, recorder: Recorder, port: number, row: Exchange): Promise<string[]> {
+  const wrong: string[] = [];
+  const say = (text: string): number => wrong.push(`${row.name}: ${text}`);
+  recorder.flush();
+  const wire = await Wire.connect(scope, { port, host: '127.0.0.1' });
+  await wire.send(...row.send);
+  const statuses: (number | undefined)[] = [];
+  for (const [index] of row.statuses.entries()) {
+    const answer = await wire.final(row.methods?.[index]);
+    statuses.push(answer?.status);
+    if (answer === undefined) break;
+    if (!answer.whole) say('an answer was cut');
+  }
+  if (statuses.join() !== row.statuses.join()) say(`answered ${statuses} instead of ${row.statuses}`);
+  if (row.stays) {
+    await wire.send('GET /again HTTP/1.1\r\nHost: a\r\n\r\n');
+    const again = await wire.final();
+    if (again?.status !== 200) say(`the connection did not serve again: ${again?.line}`);
+  } else {
+    await wire.closed();
+    if (wire.text !== '') say(`sent more: ${wire.text}`);
+  }
+  wire.socket.destroy();
+  // Whatever was forwarded is there once a request behind it is.
+  const last = await Wire.connect(scope, { port, host: '127.0.0.1' });
+  await last.send('GET /last HTTP/1.1\r\nHost: a\r\n\r\n');
+  await last.final();
+  last.socket.destroy();
+  const got = recorder.flush().filter(({ line }) => line !== 'GET /last HTTP/1.1' && line !== 'GET /again HTTP/1.1');
+  compare(row, got, say);
+  for (const bytes of recorder.garbage.splice(0)) if (row.upstream !== 'cut') say(`upstream got ${JSON.stringify(bytes)}`);
+  return wrong;
+}
+
+function compare(row: Exchange, got: readonly Got[], say: (text: string) => void): void {
+  if (row.upstream === 'cut') {
+    for (const { line, whole } of got) if (whole) say(`the upstream took ${line} for whole`);
+    return;
+  }
+  const expected = row.upstream.map(({ head, body = '' }) => JSON.stringify([...head, body]));
+  const found = got.map(({ line, fields, body, whole }) => JSON.stringify([line, ...fields, body, ...(whole ? [] : ['cut'])]));
+  if (found.join('\n') !== expected.join('\n')) {
+    say(`upstream got\n${found.join('\n')}\ninstead of\n${expected.join('\n')}`);
+  }
+}
+
+t.test('requests: what is not beyond doubt reaches nobody', async (t) => {
+  const [port = 0, upstream = 0] = await freePorts(2);
+  const recorder = await Recorder.start(t, { listen: upstream });
+  await startProxy(t, simple(port, [`127.0.0.1:${upstream}`]));
+  t.ok(EXCHANGES.length >= 220, `${EXCHANGES.length} exchanges`);
+  t.equal(new Set(EXCHANGES.map(({ name }) => name)).size, EXCHANGES.length, 'names tell rows apart');
+  const failures: string[] = [];
+  for (const row of EXCHANGES) {
+    failures.push(
+      ...(await exchange(t, recorder, port, row).catch((cause: unknown) => [`${row.name}: ${String(cause)}`])),
+    );
+  }
+  report(t, failures, EXCHANGES);
+});
+
+/** Goes through one hostile answer on a connection that is used again; `ended`: the upstream's connection is. */
+async function hostileAnswer(
+  scope: Scope,
+  { port, row, ended }: { port: number; row: HostileAnswer; ended: () => Promise<void> },
+): Promise<string[]> {
+  const wrong: string[] = [];
+  const say = (text: string): number => wrong.push(`${row.name}: ${text}`);
+  const { method = 'GET', seen } = row;
+  let wire = await Wire.connect(scope, { port, host: '127.0.0.1' });
+  await wire.send(`${method} /hostile HTTP/1.1\r\nHost: a\r\n\r\n`);
+  const answer = await wire.final(method);
+  if (answer === undefined) say('no answer');
+  else if (seen === 'refused' && answer.status !== 502) say(`answered ${answer.line}`);
+  else if (seen === 'cut' && answer.whole && answer.status !== 502) say(`took ${answer.line} for whole`);
+  else if (typeof seen === 'object') {
+    if (answer.status !== seen.status || answer.body !== seen.body || !answer.whole) {
+      say(`answered ${answer.line} ${JSON.stringify(answer.body)}, whole: ${answer.whole}`);
+    }
+  }
+  if (row.ends) await ended();
+  for (const target of ['/next', '/after']) {
+    if (wire.ended) wire = await Wire.connect(scope, { port, host: '127.0.0.1' });
+    await wire.send(`GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`);
+    let next = await wire.final();
+    if (next === undefined && wire.text === '') {
+      wire = await Wire.connect(scope, { port, host: '127.0.0.1' });
+      await wire.send(`GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`);
+      next = await wire.final();
+    }
+    if (next?.body !== target) say(`${target} was answered ${next?.line} ${next?.body}`);
+  }
+  wire.socket.destroy();
+  if (wire.text !== '') say(`more came: ${wire.text}`);
+  return wrong;
+}
+
+/** Does what the row says on the upstream's side. */
+async function misbehave(row: HostileAnswer, { socket }: UpstreamConn): Promise<void> {
+  for (const [index, piece] of row.pieces.entries()) {
+    if (index > 0) for (let count = 0; count < 4; count += 1) await new Promise(setImmediate);
+    if (socket.destroyed) return;
+    await new Promise((resolve) => socket.write(piece, 'latin1', resolve));
+  }
+  if (row.then === 'close') socket.end();
+  if (row.then === 'reset') socket.resetAndDestroy();
+}
+
+t.test('answers: nothing hostile reaches the client', async (t) => {
+  const [port = 0, upstream = 0] = await freePorts(2);
+  let row: HostileAnswer | undefined;
+  let ended = (): Promise<void> => Promise.resolve();
+  const answer = (got: Got, conn: UpstreamConn): string | undefined => {
+    const target = got.line.split(' ')[1] ?? '';
+    if (target !== '/hostile') return `HTTP/1.1 200 OK\r\nContent-Length: ${target.length}\r\n\r\n${target}`;
+    const over = once(conn.socket, 'end').then(() => {});
+    ended = () => over;
+    if (row !== undefined) void misbehave(row, conn);
+    return undefined;
+  };
+  await Recorder.start(t, { listen: upstream, answer });
+  await startProxy(t, simple(port, [`127.0.0.1:${upstream}`]));
+  t.ok(ANSWERS.length >= 50, `${ANSWERS.length} answers`);
+  t.equal(new Set(ANSWERS.map(({ name }) => name)).size, ANSWERS.length, 'names tell rows apart');
+  const failures: string[] = [];
+  for (row of ANSWERS) {
+    const { name } = row;
+    failures.push(...(await hostileAnswer(t, { port, row, ended: () => ended() }).catch((cause: unknown) => [`${name}: ${String(cause)}`])));
+  }
+  report(t, failures, ANSWERS);
+});

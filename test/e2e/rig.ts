@@ -1,0 +1,34 @@
+// Proxies inside the test's own process.
+
+import path from 'node:path';
+import { createProxy, type ProxyConfig, type TulleProxy } from '../../src/index.js';
+import { runTulle, type Scope, temporaryFolder } from '../process.js';
+
+/** Nothing is added to heads: what goes upstream is what the client sent, rebuilt. */
+export const BARE = { forwarded: 'off', requestId: false, trace: false } as const;
+
+/** A proxy with one worker; ends with the scope. */
+export async function startProxy(scope: Scope, config: ProxyConfig): Promise<TulleProxy> {
+  const proxy = createProxy({ workers: 1, ...config });
+  scope.teardown(() => proxy.close());
+  await proxy.start();
+  return proxy;
+}
+
+/** One bare listener in front of one service. */
+export function simple(port: number, endpoints: string[], more: Partial<ProxyConfig> = {}): ProxyConfig {
+  return {
+    listeners: { web: { address: `127.0.0.1:${port}`, headers: BARE } },
+    services: { api: { endpoints } },
+    routes: [{ name: 'all', rules: [{ backends: [{ service: 'api' }] }] }],
+    ...more,
+  };
+}
+
+/** A folder with what `tulle certs` makes; goes away with the scope. */
+export async function certificates(scope: Scope): Promise<string> {
+  const folder = temporaryFolder(scope);
+  const { status, stderr } = await runTulle(scope, ['certs', folder]);
+  if (status !== 0) throw new Error(stderr);
+  return path.join(folder, 'certs');
+}
