@@ -7,7 +7,7 @@ import https from 'node:https';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { root, run, StepError } from '../.ci/steps.mjs';
+import { buildTests, root, run, StepError } from '../.ci/steps.mjs';
 import { buildImage } from './build.mjs';
 import { capture, withDocker } from './daemon.mjs';
 
@@ -160,6 +160,7 @@ async function proveStop({ docker, name, ports }) {
 /** Runs the container and everything that is to be proved of it. */
 async function proveAll(docker) {
   await buildImage(docker, { tag: TAG });
+  await buildTests();
   const { freePorts } = await import('../build/test/ports.js');
   const [port, tlsPort, upstreamPort] = await freePorts(3);
   const ports = { port, tlsPort, upstream: upstreamPort };

@@ -12,9 +12,9 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 /** A running data plane: its threads and its listening sockets. */
 export declare class Engine {
   /** Checks and starts a snapshot: listeners are open when the promise resolves. */
-  static start(snapshot: Buffer): Promise<Engine>
+  static start(snapshot: Uint8Array): Promise<Engine>
   /** Swaps the configuration whole; an error changes nothing. */
-  apply(snapshot: Buffer): Promise<void>
+  apply(snapshot: Uint8Array): Promise<void>
   /** Hands in what DNS names resolve to: JSON `{"name:port": ["ip:port", …]}`; names left out keep what they had. */
   resolve(addresses: Uint8Array): void
   /** The listeners in the order of the snapshot. */

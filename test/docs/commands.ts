@@ -3,7 +3,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { freePort } from '../ports.js';
 import { root, type Scope, temporaryFolder } from '../process.js';
@@ -55,25 +55,27 @@ export interface Place {
   readonly local: (text: string) => string;
 }
 
-/** Lays out such a folder. */
-export async function createPlace(scope: Scope): Promise<Place> {
+/** Lays out such a folder with the examples that the text names. */
+export async function createPlace(scope: Scope, text: string): Promise<Place> {
   const folder = temporaryFolder(scope);
-  const examples = path.join(folder, 'examples');
-  const names = readdirSync(path.join(root, 'examples')).filter((name) => name !== 'certs');
-  const texts = names.map((name) => readFileSync(path.join(root, 'examples', name), 'utf8'));
+  const names = new Set([...text.matchAll(/\bexamples\/([\w-]+\.\w+)/g)].map(([, name = '']) => name));
+  const files = [...names].map((name) => ({
+    name,
+    content: readFileSync(path.join(root, 'examples', name), 'utf8'),
+  }));
   const ports = new Map<string, string>();
-  for (const [port] of texts.join('\n').matchAll(EXAMPLE_PORT)) {
+  for (const [port] of [text, ...files.map(({ content }) => content)].join('\n').matchAll(EXAMPLE_PORT)) {
     if (!ports.has(port)) ports.set(port, String(await freePort()));
   }
-  const local = (text: string): string => text.replace(EXAMPLE_PORT, (port) => ports.get(port) ?? port);
-  mkdirSync(examples);
-  for (const [index, name] of names.entries())
-    writeFileSync(path.join(examples, name), local(texts[index] ?? ''));
+  const local = (original: string): string =>
+    original.replace(EXAMPLE_PORT, (port) => ports.get(port) ?? port);
+  mkdirSync(path.join(folder, 'examples'));
+  for (const { name, content } of files) writeFileSync(path.join(folder, 'examples', name), local(content));
   const packages = path.join(folder, 'node_modules');
   mkdirSync(path.join(packages, '.bin'), { recursive: true });
   symlinkSync(root, path.join(packages, 'tulle'));
   symlinkSync('../tulle/dist/cli/main.js', path.join(packages, '.bin', 'tulle'));
-  cpSync(path.join(root, 'package.json'), path.join(folder, 'package.json'));
+  writeFileSync(path.join(folder, 'package.json'), '{ "private": true, "type": "module" }');
   return { folder, local };
 }
 
@@ -99,9 +101,7 @@ export function startCommand(scope: Scope, command: string, { folder }: Place): 
       output += part;
     });
   }
-  const ended = once(child, 'close').then(
-    ([code, signal]): Outcome => ({ status: code ?? signal, output }),
-  );
+  const ended = once(child, 'close').then(([code, signal]): Outcome => ({ status: code ?? signal, output }));
   scope.teardown(async () => {
     killGroup(child);
     await ended;

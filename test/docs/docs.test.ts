@@ -5,6 +5,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
 import { EXIT } from '../../src/cli/output.js';
+import { DEFAULTS } from '../../src/config/defaults.js';
 import { configSchemaJson } from '../../src/config/json-schema.js';
 import { request, startUpstream } from '../http.js';
 import { root } from '../process.js';
@@ -74,14 +75,73 @@ t.test('facts of the prose are those of the code', async (t) => {
   const readme = read('README.md').replace(/\s+/g, ' ');
   const { ok, failed, usage } = EXIT;
   t.match(readme, `Exit codes: ${ok} done, ${failed} failed, ${usage} used wrongly.`);
-  const bytes = /pub const PATH_BYTES: usize = (\d+);/.exec(read('native/proxy/src/telemetry/record.rs'))?.[1];
+  const bytes = /pub const PATH_BYTES: usize = (\d+);/.exec(
+    read('native/proxy/src/telemetry/record.rs'),
+  )?.[1];
   t.match(readme, `paths are cut at ${bytes} bytes`);
-  const replay = /const REPLAY_BYTES: usize = (\d+) \* 1024;/.exec(read('native/proxy/src/worker/dispatch.rs'));
+  const replay = /const REPLAY_BYTES: usize = (\d+) \* 1024;/.exec(
+    read('native/proxy/src/worker/dispatch.rs'),
+  );
   t.match(readme, `up to ${replay?.[1]} KiB of the request are kept`);
   const user = /^USER (\d+):/m.exec(read('docker/Dockerfile'))?.[1];
   t.match(readme, `uid ${user}`);
   t.match(read('docker/Dockerfile'), '/etc/tulle/proxy.yaml');
   t.equal(read('src/config/tulle.schema.json'), configSchemaJson(), 'the schema for editors is current');
+});
+
+t.test('facts of the architecture are those of the code', async (t) => {
+  const text = read('ARCHITECTURE.md').replace(/\s+/g, ' ');
+  const number = (file: string, pattern: RegExp): string => {
+    const found = Number(pattern.exec(read(file))?.[1]?.replaceAll('_', ''));
+    return found.toLocaleString('en');
+  };
+  const listener = DEFAULTS.listener;
+  t.match(text, `heads of ${listener.headerBytes / 1024} KiB and ${listener.headerFields} fields`);
+  t.match(text, `${Number.parseInt(listener.headerTimeout, 10)} s for a head`);
+  t.match(text, `${listener.bodyBytesPerSecond} B/s for a body`);
+  t.match(text, `${listener.connections.toLocaleString('en')} connections per listener`);
+  const heads = (file: string, name: string): string[] => [
+    number(file, new RegExp(`const ${name}: HeadLimits = HeadLimits { bytes: (\\d+) \\* 1024`)),
+    number(file, new RegExp(`const ${name}: HeadLimits = HeadLimits { bytes: .*, fields: (\\d+)`)),
+  ];
+  const [answerKib, answerFields] = heads('native/proxy/src/worker/request.rs', 'UPSTREAM_HEAD');
+  t.match(text, `answer heads of ${answerKib} KiB and ${answerFields} fields`);
+  const [trailerKib, trailerFields] = heads('native/proxy/src/worker/body.rs', 'TRAILERS');
+  t.match(text, `trailers of ${trailerKib} KiB and ${trailerFields} fields`);
+  t.match(text, `${number('native/proxy/src/telemetry/log.rs', /LOG_BOUND: usize = ([\d_]+);/)} log records`);
+  t.match(
+    text,
+    `${number('native/proxy/src/telemetry/worker.rs', /SERIES_BOUND: usize = ([\d_]+);/)} series`,
+  );
+  t.match(
+    text,
+    `pauses ${number('native/proxy/src/worker/accept.rs', /PAUSE_MS: u32 = ([\d_]+);/)} ms at a time`,
+  );
+
+  const types = read('native/node/index.d.cts');
+  const [engine = ''] = /class Engine {[\s\S]*?^}/m.exec(types) ?? [];
+  const methods = [...engine.matchAll(/^ {2}(?:static )?(\w+)\(/gm)].map(([, name]) => name);
+  const [, listed = ''] = /`Engine` \(([^)]*)\)/.exec(text) ?? [];
+  t.same(listed.replaceAll('`', '').split(', ').toSorted(), methods.toSorted());
+  const functions = [...types.matchAll(/^export declare function (\w+)/gm)].map(([, name]) => name);
+  t.same(functions, ['writeCerts']);
+  for (const [thread, file] of [
+    ['tulle-admin', 'engine/threads.rs'],
+    ['tulle-log', 'telemetry/log.rs'],
+    ['tulle-keeper', 'engine/keeper.rs'],
+  ]) {
+    t.match(text, `| \`${thread}\` |`);
+    t.match(read(`native/proxy/src/${file}`), `"${thread}"`, `${file} names its thread so`);
+  }
+
+  const invariants = [...read('ARCHITECTURE.md').matchAll(/^## Invariants\n([\s\S]*?)\n##/gm)];
+  const numbers = [...(invariants[0]?.[1] ?? '').matchAll(/^(\d+)\. /gm)].map(([, at]) => Number(at));
+  t.same(
+    numbers,
+    numbers.map((_, at) => at + 1),
+    'invariants are numbered in order',
+  );
+  t.ok(numbers.length >= 10);
 });
 
 const blocks = toBlocks(read('README.md'));
@@ -96,12 +156,19 @@ t.test('every block is one that is run', async (t) => {
 });
 
 // Each block in a folder of its own, with ports of its own, beside the others.
+const runnable = [];
+for (const block of ofKind('sh run')) {
+  runnable.push({ steps: toSteps(block.text), place: await createPlace(t, block.text) });
+}
+const [embedded] = ofKind('js');
+const embeddedPlace = await createPlace(t, 'examples/embed.js');
+const [typed] = ofKind('ts');
+const typedPlace = await createPlace(t, typed?.text ?? '');
 t.jobs = 4;
 
-for (const [index, { text }] of ofKind('sh run').entries()) {
+for (const [index, { steps, place }] of runnable.entries()) {
   t.test(`the commands of block ${index + 1}`, { buffered: true }, async (t) => {
-    const place = await createPlace(t);
-    for (const step of toSteps(text)) {
+    for (const step of steps) {
       const says = place.local(step.says);
       const running = startCommand(t, place.local(step.command), place);
       if (step.background) {
@@ -125,21 +192,18 @@ async function runProgram(
 }
 
 t.test('the embedding example', { buffered: true }, async (t) => {
-  const [block] = ofKind('js');
-  t.equal(block?.text, read('examples/embed.js'), 'the README shows the file');
-  const code = (block?.text ?? '').split('\n').filter((line) => line !== '' && !line.startsWith('//'));
+  t.equal(embedded?.text, read('examples/embed.js'), 'the README shows the file');
+  const code = (embedded?.text ?? '').split('\n').filter((line) => line !== '' && !line.startsWith('//'));
   t.ok(code.length <= 10, 'in ten lines');
-  const place = await createPlace(t);
-  const program = await runProgram(t, { place, command: 'exec node examples/embed.js' });
-  const url = place.local('http://127.0.0.1:18080');
+  const program = await runProgram(t, { place: embeddedPlace, command: 'exec node examples/embed.js' });
+  const url = embeddedPlace.local('http://127.0.0.1:18080');
   await program.says(`ready ${url}`);
   t.match(await request(url), { status: 200, body: 'a' });
 });
 
 t.test('the typed example', { buffered: true }, async (t) => {
-  const [block] = ofKind('ts');
-  const place = await createPlace(t);
-  writeFileSync(path.join(place.folder, 'embed.ts'), place.local(block?.text ?? ''));
+  const place = typedPlace;
+  writeFileSync(path.join(place.folder, 'embed.ts'), place.local(typed?.text ?? ''));
   const tsc = path.join(root, 'node_modules/.bin/tsc');
   const types = path.join(root, 'node_modules/@types');
   const options = `--strict --exactOptionalPropertyTypes --module nodenext --target es2023 --types node --typeRoots ${types}`;
@@ -152,7 +216,9 @@ t.test('the typed example', { buffered: true }, async (t) => {
 });
 
 t.test('what is taken for what', async (t) => {
-  const [first, second] = toBlocks('text\n```sh run\na &   # up\nb -x  # exit code 2: no\n```\n```ts\nc\n```\n');
+  const [first, second] = toBlocks(
+    'text\n```sh run\na &   # up\nb -x  # exit code 2: no\n```\n```ts\nc\n```\n',
+  );
   t.same(second, { kind: 'ts', text: 'c\n' });
   t.same(toSteps(first?.text ?? ''), [
     { command: 'a', background: true, status: 0, says: 'up' },

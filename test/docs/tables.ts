@@ -112,7 +112,8 @@ function parserCodes(): string {
 function logFields(): string {
   const text = source(`${telemetry}/log/line.rs`);
   const fieldsOf = (name: string): string[] => {
-    const body = new RegExp(`\\nfn ${name}\\([\\s\\S]*?\\n}\\n`).exec(text.replace('pub(super) fn', 'fn'))?.[0] ?? '';
+    const body =
+      new RegExp(`\\nfn ${name}\\([\\s\\S]*?\\n}\\n`).exec(text.replace('pub(super) fn', 'fn'))?.[0] ?? '';
     return [...body.matchAll(/line\.\w+\(\s*"(\w+)"|^ {4}(names|request)\(&mut line/gm)].flatMap(
       ([, field, inner]) => (inner === undefined ? [`\`${field}\``] : fieldsOf(inner)),
     );

@@ -66,6 +66,9 @@ function reason(answer: Awaited<ReturnType<Wire['final']>>): string {
   return `${answer?.status} ${answer?.all('x-tulle-reason').join()}`;
 }
 
+// Most of the time is spent waiting.
+t.jobs = 8;
+
 t.test('clients that are slow, idle or greedy', { jobs: 16 }, async (t) => {
   t.test('half a head is cut after the header time, however it drips', async (t) => {
     const { connect } = await rig(t, listener({ limits: { headerTimeout: '300ms' } }));
@@ -269,6 +272,7 @@ t.test('an upgraded connection is a tunnel', async (t) => {
     t.match(answer?.all('connection'), [/^upgrade$/i]);
     t.equal(await wire.bytes(5), 'early', 'what came behind the 101');
     const socket = await raw();
+    const over = once(socket, 'close');
     await wire.send('\x00\xff to upstream');
     socket.resume();
     t.equal((await once(socket, 'data'))[0], '\x00\xff to upstream');
@@ -288,7 +292,7 @@ t.test('an upgraded connection is a tunnel', async (t) => {
       t.equal((await heard)[0], 'last words', 'after the upstream has ended its half');
       wire.finish();
     }
-    await once(socket, 'close');
+    await over;
     await wire.closed();
   }
 });
@@ -560,7 +564,7 @@ t.test('what is said of the client', async (t) => {
   ]);
   const silent = await Wire.connect(t, { port: off, host: '127.0.0.1' });
   t.same(table(await ask(silent, [])), ['', '', '', '', '', '']);
-  for (const bad of ['', 'a b', 'x'.repeat(300), 'a,b"']) {
+  for (const bad of ['', 'a b', 'x'.repeat(300)]) {
     const got = table(await ask(await connect(), [`X-Request-Id: ${bad}`, 'traceparent: 00-zz-yy-01']));
     t.match(got[3], /^[0-9a-f]{32}$/, `a malformed id is replaced: ${bad.slice(0, 10)}`);
     t.match(got[4], /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/, 'and so is a malformed traceparent');

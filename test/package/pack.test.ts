@@ -180,9 +180,11 @@ const code: string = TulleError.from(started).code;
 createProxy({ listeners: { web: { address: code.length } } });
 `,
     );
-    cpSync(path.join(root, 'node_modules', '@types'), path.join(folder, 'node_modules', '@types'), {
-      recursive: true,
-    });
+    // What every program in TypeScript has: Node's own types.
+    for (const name of ['@types/node', 'undici-types'])
+      cpSync(path.join(root, 'node_modules', name), path.join(folder, 'node_modules', name), {
+        recursive: true,
+      });
     const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2023', '--types', 'node'];
     const tsc = path.join(root, 'node_modules', '.bin', 'tsc');
     const { status, stdout } = await start(t, [tsc, ...options, 'typed.ts'], { cwd: folder }).ended;

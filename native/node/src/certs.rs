@@ -18,6 +18,7 @@ pub struct CertificateFile {
 
 /// Writes `DIR/certs`: a CA, leaves and a revocation list. `now` is in seconds since 1970.
 #[napi(catch_unwind, ts_return_type = "Promise<Array<CertificateFile>>")]
+#[must_use]
 pub fn write_certs(dir: String, force: bool, now: u32) -> AsyncTask<WriteCerts> {
     AsyncTask::new(WriteCerts { dir: PathBuf::from(dir), force, now: u64::from(now) })
 }

@@ -4,7 +4,7 @@
 //! `tulle_proxy::Engine` and `tulle_authority`. What may block (start, drain, close, key making) runs on libuv's pool.
 //! A panic is caught at every export and becomes a JavaScript `Error` with its message.
 
-use napi::bindgen_prelude::{AsyncTask, Buffer};
+use napi::bindgen_prelude::AsyncTask;
 use napi::{Env, Error, Result, Status, Task};
 use napi_derive::napi;
 use std::any::Any;
@@ -35,13 +35,14 @@ pub struct ListenerAddress {
 impl Engine {
     /// Checks and starts a snapshot: listeners are open when the promise resolves.
     #[napi(catch_unwind, ts_return_type = "Promise<Engine>")]
-    pub fn start(snapshot: Buffer) -> AsyncTask<Start> {
+    #[must_use]
+    pub fn start(snapshot: &[u8]) -> AsyncTask<Start> {
         AsyncTask::new(Start { snapshot: snapshot.to_vec() })
     }
 
     /// Swaps the configuration whole; an error changes nothing.
     #[napi(catch_unwind, ts_return_type = "Promise<void>")]
-    pub fn apply(&self, snapshot: Buffer) -> Result<AsyncTask<Apply>> {
+    pub fn apply(&self, snapshot: &[u8]) -> Result<AsyncTask<Apply>> {
         Ok(AsyncTask::new(Apply { engine: self.running()?, snapshot: snapshot.to_vec() }))
     }
 

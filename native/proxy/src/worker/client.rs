@@ -43,7 +43,11 @@ impl Worker {
 
     /// The client took what waited: the answer may go on.
     fn client_flushed(&mut self, id: Id) {
-        let Some(Phase::Busy(exchange)) = self.phase(id) else { return };
+        let exchange = match self.phase(id) {
+            Some(Phase::Busy(exchange)) => exchange,
+            Some(Phase::Lingering) => return self.set_deadline(id, self.now.after_ms(LINGER_MS)),
+            _ => return,
+        };
         if let Some(upstream) = self.exchanges.get(exchange).and_then(|x| x.upstream) {
             self.queue(upstream);
         }
@@ -180,24 +184,15 @@ impl Worker {
     /// The client may send: body bytes, a tunnel's bytes, or its end.
     fn drive_exchange_input(&mut self, id: Id, exchange: Id) -> bool {
         let Some(x) = self.exchanges.get(exchange) else { return false };
+        if self.conns.get(id).is_some_and(|conn| conn.link.is_broken()) {
+            self.abandon(id);
+            return false;
+        }
         if x.tunnel.open {
             return self.tunnel_from_client(exchange);
         }
-        if x.request.is_done() {
-            return self.watch_for_abort(id, exchange);
-        }
-        self.pump_request(exchange)
-    }
-
-    /// Nothing is expected of the client now; a broken connection ends the exchange, a half-closed one does not.
-    fn watch_for_abort(&mut self, id: Id, exchange: Id) -> bool {
-        let Some(conn) = self.conns.get_mut(id) else { return false };
-        let broken = conn.link.is_broken();
-        if broken {
-            self.end_exchange(exchange, Reason::ClientClosed);
-            self.abandon(id);
-        }
-        false
+        // A half-closed client still waits for its answer.
+        !x.request.is_done() && self.pump_request(exchange)
     }
 
     /// Sends what the client has of its body to the upstream. True: look again at once.
@@ -244,7 +239,7 @@ impl Worker {
                 return false;
             }
         };
-        if x.listener.limits.body_bytes.is_some_and(|most| x.request.bytes > most) {
+        if x.has_too_much_body() {
             self.answer(exchange, Reason::BodyTooLarge);
             return false;
         }
@@ -292,8 +287,12 @@ impl Worker {
         if finished.is_err() || conn.link.at_end() {
             return self.close(id);
         }
-        self.set_phase(id, Phase::Lingering);
-        self.set_deadline(id, self.now.after_ms(LINGER_MS));
+        let blocked = conn.link.is_blocked();
+        let Role::Client(client) = &mut conn.role else { return };
+        client.phase = Phase::Lingering;
+        // The moment begins when everything was handed over; a client that takes nothing is cut like an idle one.
+        let patience = if blocked { client.listener.limits.idle_timeout_ms } else { LINGER_MS };
+        self.set_deadline(id, self.now.after_ms(patience));
         self.queue(id);
     }
 }

@@ -230,3 +230,15 @@ impl Exchange {
         Some(TimeLimits { request: rule.request_timeout, stream_idle: rule.stream_idle })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        // It is a `Conn` and nothing else; an exchange is there only while there is a request.
+        assert!(size_of::<Conn>() <= 448, "{} bytes", size_of::<Conn>());
+        assert!(size_of::<Exchange>() <= 704, "{} bytes", size_of::<Exchange>());
+    }
+}

@@ -73,8 +73,7 @@ impl Worker {
                 self.arm(exchange);
                 self.attempt(exchange, false);
             }
-            (Ok(()), Err(_)) => self.answer(exchange, Reason::BadRequest),
-            (Err(Refusal::Reason(reason)), _) => self.answer(exchange, reason),
+            (Ok(()), Err(reason)) | (Err(Refusal::Reason(reason)), _) => self.answer(exchange, reason),
             (Err(Refusal::Parser(reject)), _) => self.reject(exchange, reject),
             (Err(Refusal::Redirect(status)), _) => self.redirect(exchange, status),
             (Err(Refusal::Admin(answer)), _) => self.answer_admin(exchange, &answer),
@@ -302,12 +301,15 @@ impl Worker {
     }
 
     /// What came of the body along with the head goes along with it, too.
-    fn first_body_bytes(&mut self, exchange: Id, rest: &mut [u8]) -> Result<(), std::io::Error> {
+    fn first_body_bytes(&mut self, exchange: Id, rest: &mut [u8]) -> Result<(), Reason> {
         let Some(x) = self.exchanges.get_mut(exchange) else { return Ok(()) };
         if x.request.is_done() || rest.is_empty() {
             return Ok(());
         }
-        let step = x.request.step(rest, false)?;
+        let step = x.request.step(rest, false).map_err(|_| Reason::BadRequest)?;
+        if x.has_too_much_body() {
+            return Err(Reason::BodyTooLarge);
+        }
         x.taken = step.consumed;
         let mut prefix = [0; 18];
         for part in x.request.frame(step, step.content(rest), &mut prefix) {
@@ -329,6 +331,11 @@ fn allowed_form(request: &RequestHead, listener: &WorkerListener) -> Result<(), 
 }
 
 impl Exchange {
+    /// Whether more of a body came than the listener allows.
+    pub(super) fn has_too_much_body(&self) -> bool {
+        self.listener.limits.body_bytes.is_some_and(|most| self.request.bytes > most)
+    }
+
     /// Keeps what later steps need to know of the head.
     fn note(&mut self, head: &[u8], request: &RequestHead, fields: &Fields) {
         self.method = request.method;

@@ -84,14 +84,30 @@ impl Worker {
     /// An idle connection of the pool that is still whole.
     pub(super) fn take_idle(&mut self, pool: usize) -> Option<Id> {
         while let Some(id) = self.pools.pop(pool) {
-            let Some(conn) = self.conns.get_mut(id) else { continue };
-            if !conn.link.is_hung_up() && !conn.link.may_read() {
-                conn.deadline.clear();
+            if self.is_quiet(id) {
+                if let Some(conn) = self.conns.get_mut(id) {
+                    conn.deadline.clear();
+                }
                 return Some(id);
             }
             self.close_upstream(id);
         }
         None
+    }
+
+    /// Whether an idle connection may serve: no end, and no bytes that nobody asked for and the next answer would begin
+    /// with. An event alone says little: what it announced may have been read with the last answer.
+    fn is_quiet(&mut self, id: Id) -> bool {
+        let Some(conn) = self.conns.get_mut(id) else { return false };
+        if conn.link.is_hung_up() || !conn.link.may_read() {
+            return !conn.link.is_hung_up();
+        }
+        let mut buffer = std::mem::take(&mut self.scratch.read);
+        buffer.clear();
+        let filled = conn.link.fill(&mut buffer, &mut self.io);
+        let quiet = filled.is_ok() && buffer.is_empty() && !conn.link.is_hung_up();
+        self.scratch.read = buffer;
+        quiet
     }
 
     /// Opens a connection for an exchange; it is told when there is one, or none.
@@ -134,8 +150,7 @@ impl Worker {
             let again = match upstream.state {
                 State::Connecting(exchange) => self.advance_connection(id, exchange),
                 State::Idle => {
-                    // Nobody asked: its end, or bytes that would be taken for the next answer.
-                    if conn.link.is_hung_up() || conn.link.may_read() {
+                    if !self.is_quiet(id) {
                         self.close_upstream(id);
                     }
                     false
