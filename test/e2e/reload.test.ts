@@ -1,5 +1,6 @@
 // Changes of configuration and of certificates while requests come: not one fails.
 
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { copyFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -175,7 +176,7 @@ t.test('certificate files are replaced under handshakes', async (t) => {
   over = true;
   await clients;
   t.same(failures, []);
-  const { fingerprint256 } = new (await import('node:crypto')).X509Certificate(readFileSync(file('edge.crt')));
+  const { fingerprint256 } = new X509Certificate(readFileSync(file('edge.crt')));
   t.same([...new Set(shown)], [old, fingerprint256], 'the old one, then the new one');
   t.equal(shown.at(-1), fingerprint256);
 });

@@ -7,17 +7,18 @@ import { runTulle, type Scope, temporaryFolder } from '../process.js';
 /** Nothing is added to heads: what goes upstream is what the client sent, rebuilt. */
 export const BARE = { forwarded: 'off', requestId: false, trace: false } as const;
 
-/** A proxy with one worker; ends with the scope. */
+/** A proxy; ends with the scope. */
 export async function startProxy(scope: Scope, config: ProxyConfig): Promise<TulleProxy> {
-  const proxy = createProxy({ workers: 1, ...config });
+  const proxy = createProxy(config);
   scope.teardown(() => proxy.close());
   await proxy.start();
   return proxy;
 }
 
-/** One bare listener in front of one service. */
+/** One bare listener in front of one service, served by one worker. */
 export function simple(port: number, endpoints: string[], more: Partial<ProxyConfig> = {}): ProxyConfig {
   return {
+    workers: 1,
     listeners: { web: { address: `127.0.0.1:${port}`, headers: BARE } },
     services: { api: { endpoints } },
     routes: [{ name: 'all', rules: [{ backends: [{ service: 'api' }] }] }],

@@ -262,6 +262,16 @@ function toUsage(pid: number | undefined): Usage {
   return { rssKb: field('VmRSS'), threads: field('Threads'), descriptors };
 }
 
+/** Resolves once the proxy has said this often that it took another configuration. */
+async function appliedTimes({ output, child }: Running, times: number): Promise<void> {
+  const until = Date.now() + 10_000;
+  while (output().split('"event":"config_applied"').length <= times) {
+    if (Date.now() > until || child.exitCode !== null)
+      throw new Error(`reload ${times}:\n${output().slice(-2_000)}`);
+    await sleep(20);
+  }
+}
+
 /** Loads the file again every second, and replaces the certificates before every third time. */
 async function churn({ file, ports, folder, spare, proxy, load, until }: Churn): Promise<[number, number]> {
   let rotations = 0;
@@ -275,10 +285,9 @@ async function churn({ file, ports, folder, spare, proxy, load, until }: Churn):
       await sleep(1_500);
     }
     generation += 1;
-    const applied = proxy.says(new RegExp(`(?:"event":"config_applied"[\\s\\S]*){${generation}}`));
     writeFileSync(file, toConfig(ports, generation));
     proxy.child.kill('SIGHUP');
-    await applied;
+    await appliedTimes(proxy, generation);
     load.applied = generation;
   }
   return [generation, rotations];
@@ -316,6 +325,7 @@ export async function soak(scope: Scope, seconds: number): Promise<SoakResult> {
   addClients(load, ports);
   const usage: Usage[] = [];
   const sampling = setInterval(() => usage.push(toUsage(pid)), 500);
+  scope.teardown(() => clearInterval(sampling));
   const until = Date.now() + seconds * 1_000;
   const [reloads, rotations] = await churn({ file, ports, folder, spare, proxy, load, until });
   clearInterval(sampling);

@@ -4,7 +4,7 @@
 
 use crate::Error;
 use crate::certificates::TlsTables;
-use crate::shared::Count;
+use crate::shared::{Count, ServiceCounts};
 use crate::telemetry::Names;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -40,9 +40,9 @@ pub(crate) struct Running {
     pub(crate) tls: TlsTables,
     /// By index of the snapshot's services.
     pub(crate) places: Vec<Arc<Places>>,
-    /// Connections of each listener and service, kept by name over configuration changes.
+    /// Of each listener and service, kept by name over configuration changes.
     pub(crate) listener_counts: Vec<Arc<Count>>,
-    pub(crate) service_counts: Vec<Arc<Count>>,
+    pub(crate) service_counts: Vec<Arc<ServiceCounts>>,
 }
 
 /// Where an endpoint really is.
@@ -183,15 +183,15 @@ impl Running {
         self.listener_counts.get(self.listener_named(name)?).cloned()
     }
 
-    fn service_count(&self, name: &str) -> Option<Arc<Count>> {
+    fn service_count(&self, name: &str) -> Option<Arc<ServiceCounts>> {
         self.service_counts.get(self.service_named(name)?).cloned()
     }
 }
 
-fn carry<'a>(
+fn carry<'a, T: Default>(
     names: impl Iterator<Item = &'a str>,
-    before: impl Fn(&str) -> Option<Arc<Count>>,
-) -> Vec<Arc<Count>> {
+    before: impl Fn(&str) -> Option<Arc<T>>,
+) -> Vec<Arc<T>> {
     names.map(|name| before(name).unwrap_or_default()).collect()
 }
 

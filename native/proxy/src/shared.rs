@@ -40,6 +40,18 @@ impl Count {
     }
 }
 
+/// Connections to a service, and requests that wait for one, over all workers.
+#[derive(Debug, Default)]
+pub(crate) struct ServiceCounts {
+    pub(crate) connections: Count,
+    pub(crate) waiting: Waiting,
+}
+
+/// On a cache line of its own: looked at after every answer, written only when the connections' limit is reached.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(crate) struct Waiting(pub(crate) Count);
+
 /// What is running, and since when.
 #[derive(Clone)]
 pub(crate) struct Applied {

@@ -3,7 +3,7 @@
 use super::conn::{Conn, Role};
 use crate::certificates;
 use crate::running::{Place, Places, PoolKey, Running};
-use crate::shared::Count;
+use crate::shared::{Count, ServiceCounts};
 use crate::telemetry::{ListenerCounters, ServiceCounters, WorkerMetrics};
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -48,9 +48,10 @@ pub(crate) struct WorkerListener {
 pub(crate) struct WorkerService {
     pub(crate) index: u16,
     pub(crate) counters: Arc<ServiceCounters>,
-    pub(crate) count: Arc<Count>,
+    pub(crate) counts: Arc<ServiceCounts>,
     pub(crate) tls: Option<Arc<certificates::Client>>,
     pub(crate) connect_timeout_ms: u32,
+    /// The idle connections are this worker's share.
     pub(crate) pool: PoolLimits,
     name: Arc<str>,
     places: Arc<Places>,
@@ -141,6 +142,10 @@ impl WorkerService {
         self.pools.get(place as usize).map(Cell::get)
     }
 
+    pub(crate) fn pools(&self) -> impl Iterator<Item = usize> + '_ {
+        self.pools.iter().map(Cell::get)
+    }
+
     fn keys(&self) -> impl Iterator<Item = PoolKey> + '_ {
         let tls = self.tls.as_ref().map_or(0, |tls| tls.serial);
         self.places.list.iter().map(move |place| PoolKey {
@@ -188,10 +193,13 @@ fn service(running: &Arc<Running>, index: usize, metrics: &WorkerMetrics) -> Opt
     Some(WorkerService {
         index: id,
         counters: Arc::clone(metrics.service(index)?),
-        count: Arc::clone(running.service_counts.get(index)?),
+        counts: Arc::clone(running.service_counts.get(index)?),
         tls: running.tls.client.get(index)?.clone(),
         connect_timeout_ms: wire.connect_timeout_ms,
-        pool: wire.pool,
+        pool: PoolLimits {
+            idle_per_endpoint: wire.pool.idle_per_endpoint.div_ceil(running.core.snapshot.workers),
+            ..wire.pool
+        },
         name: wire.name.as_str().into(),
         balancers: places.members.iter().map(|_| RefCell::new(balancer(wire.load_balancing))).collect(),
         pools: places.list.iter().map(|_| Cell::new(0)).collect(),

@@ -33,18 +33,19 @@ impl Worker {
             return self.attached(exchange, id, true);
         }
         self.setup.metrics.pool_miss(usize::from(service.index));
-        if !service.count.admit(service.pool.connections) {
+        if !service.counts.connections.admit(service.pool.connections) {
             return self.wait_for_room(exchange, &service);
         }
         match self.connect(exchange, &service, facts, pool) {
             Ok(id) => {
+                self.stop_waiting(exchange);
                 if let Some(x) = self.exchanges.get_mut(exchange) {
                     x.upstream = Some(id);
                     x.reused = false;
                 }
             }
             Err(reason) => {
-                service.count.leave();
+                service.counts.connections.leave();
                 self.attempt_failed(exchange, reason);
             }
         }
@@ -52,6 +53,7 @@ impl Worker {
 
     /// There is a connection: sends what is there of the request.
     pub(super) fn attached(&mut self, exchange: Id, id: Id, reused: bool) {
+        self.stop_waiting(exchange);
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
         let Some(conn) = self.conns.get_mut(id) else { return };
         if let (Role::Upstream(upstream), Some(service)) = (&mut conn.role, &x.service) {
@@ -61,7 +63,6 @@ impl Worker {
             }
         }
         x.upstream = Some(id);
-        x.waits_until = None;
         x.window = (self.now, x.request.bytes);
         x.reused = reused;
         x.sent = true;
@@ -87,21 +88,39 @@ impl Worker {
 
     /// As many connections to the service as may be: waits for one, within bounds.
     fn wait_for_room(&mut self, exchange: Id, service: &Rc<WorkerService>) {
-        if self.waiting.len() >= service.pool.pending as usize {
-            return self.answer(exchange, Reason::PendingFull);
-        }
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
         x.attempts = x.attempts.saturating_sub(1);
-        x.waits_until.get_or_insert(self.now.after_ms(service.pool.queue_timeout_ms));
+        if x.waits_until.is_none() {
+            if !service.counts.waiting.0.admit(service.pool.pending) {
+                return self.answer(exchange, Reason::PendingFull);
+            }
+            x.waits_until = Some(self.now.after_ms(service.pool.queue_timeout_ms));
+            self.arm(exchange);
+        }
         self.waiting.push_back(exchange);
-        self.arm(exchange);
     }
 
-    /// Lets those that wait try again, once per turn and in order; those still without room wait on.
+    /// It waits no more, whatever came of it.
+    pub(super) fn stop_waiting(&mut self, exchange: Id) {
+        if let Some(x) = self.exchanges.get_mut(exchange)
+            && x.waits_until.take().is_some()
+            && let Some(service) = &x.service
+        {
+            service.counts.waiting.0.leave();
+        }
+    }
+
+    /// Lets those that wait try again, in order; those still without room wait on.
     pub(super) fn serve_waiting(&mut self) {
         for _ in 0..self.waiting.len() {
             let Some(exchange) = self.waiting.pop_front() else { return };
-            if self.exchanges.get(exchange).is_some_and(|x| x.upstream.is_none() && !x.head_sent) {
+            let Some(x) = self.exchanges.get(exchange).filter(|x| x.waits_until.is_some()) else { continue };
+            let service = x.service.as_ref();
+            let full = service
+                .is_some_and(|s| s.counts.connections.now() >= s.pool.connections && !self.has_idle(s));
+            if full {
+                self.waiting.push_back(exchange);
+            } else {
                 self.attempt(exchange, false);
             }
         }

@@ -95,6 +95,11 @@ impl Worker {
         None
     }
 
+    /// Whether a connection to any of the service's places is idle.
+    pub(super) fn has_idle(&self, service: &WorkerService) -> bool {
+        service.pools().any(|pool| self.pools.pools.get(pool).is_some_and(|pool| !pool.idle.is_empty()))
+    }
+
     /// Whether an idle connection may serve: no end, and no bytes that nobody asked for and the next answer would begin
     /// with. An event alone says little: what it announced may have been read with the last answer.
     fn is_quiet(&mut self, id: Id) -> bool {
@@ -253,8 +258,10 @@ impl Worker {
         let limits = upstream.service.pool;
         let worn = limits.requests_per_connection.is_some_and(|most| upstream.requests >= most);
         let pool = self.pools.pools.get_mut(upstream.pool);
+        // Another worker's request waits for a connection: this one makes room.
+        let wanted = upstream.service.counts.waiting.0.now() > 0 && self.waiting.is_empty();
         let room = |pool: &&mut Pool| !pool.retired && pool.idle.len() < limits.idle_per_endpoint as usize;
-        match pool.filter(|pool| healthy && !worn && room(pool)) {
+        match pool.filter(|pool| healthy && !worn && !wanted && room(pool)) {
             Some(pool) => {
                 pool.idle.push(id);
                 upstream.state = State::Idle;
@@ -274,7 +281,7 @@ impl Worker {
                 self.pools.forget(upstream.pool, id);
             }
             upstream.service.counters.connection_closed();
-            upstream.service.count.leave();
+            upstream.service.counts.connections.leave();
         }
     }
 }
