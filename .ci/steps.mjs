@@ -107,11 +107,14 @@ function packagesCurrent() {
   );
 }
 
-/** `npm ci`, unless node_modules holds what package-lock.json says. */
+/**
+ * Installs what package-lock.json says, unless node_modules holds it. Not with `npm ci`: that refuses a lock without the
+ * packages of platforms that the registry at hand does not carry; `--no-save` keeps the lock as it is all the same.
+ */
 export async function installPackages() {
   if (packagesCurrent()) return;
-  await timed('installing the npm packages (npm ci)', () =>
-    command('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']),
+  await timed('installing the npm packages', () =>
+    command('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error']),
   );
 }
 

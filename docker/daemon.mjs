@@ -9,7 +9,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StepError, say } from '../.ci/steps.mjs';
 
-/** How long our daemon may take to answer, and to end. */
+/** How long our daemon may take to answer. */
 const DAEMON_MS = 30_000;
 
 /** Runs a program and resolves with how it ended and what it printed; `input` is a file for its standard input. */
@@ -52,28 +52,20 @@ async function answers(docker) {
   return ended === 0 && stdout.trim() !== '';
 }
 
-/** Takes away what a daemon left mounted below its folder. */
-async function unmountBelow(folder) {
-  const points = fs
-    .readFileSync('/proc/self/mounts', 'utf8')
-    .split('\n')
-    .map((line) => line.split(' ')[1] ?? '')
-    .filter((point) => point.startsWith(`${folder}/`));
-  for (const point of points.reverse()) await capture('umount', [point]);
-}
-
 /** Starts a daemon below this folder; resolves with the command that talks to it and what ends it. */
 async function startDaemon(folder) {
   const host = `unix://${folder}/socket`;
   const log = fs.openSync(path.join(folder, 'log'), 'w');
+  // It and its containers live in namespaces of their own that end with us, however we end.
   const child = spawn(
-    'dockerd',
+    'setpriv',
     [
-      ...['--host', host, '--data-root', `${folder}/data`, '--exec-root', `${folder}/exec`],
+      ...['--pdeathsig', 'KILL', 'unshare', '--pid', '--mount', '--fork', '--kill-child', '--mount-proc'],
+      ...['dockerd', '--host', host, '--data-root', `${folder}/data`, '--exec-root', `${folder}/exec`],
       ...['--pidfile', `${folder}/pid`, '--bridge', 'none'],
       ...['--iptables=false', '--ip6tables=false', '--ip-forward=false', '--ip-masq=false'],
     ],
-    { stdio: ['ignore', log, log], detached: true },
+    { stdio: ['ignore', log, log] },
   );
   fs.closeSync(log);
   let over;
@@ -84,11 +76,8 @@ async function startDaemon(folder) {
     over = why;
   });
   const stop = async () => {
-    child.kill('SIGTERM');
-    await Promise.race([ended, sleep(DAEMON_MS, undefined, { ref: false })]);
     child.kill('SIGKILL');
     await ended;
-    await unmountBelow(folder);
   };
   // The builder of BuildKit would need a plug-in of the client; a bridge of its own a firewall.
   const docker = createDocker({ DOCKER_HOST: host, DOCKER_BUILDKIT: '0', DOCKER_CONTEXT: '' }, true);
@@ -111,7 +100,11 @@ export async function withDocker(work) {
     const { docker, stop } = await startDaemon(folder);
     const handlers = Object.entries({ SIGINT: 130, SIGTERM: 143, SIGHUP: 129 }).map(([signal, code]) => [
       signal,
-      () => void stop().finally(() => process.exit(code)),
+      async () => {
+        await stop();
+        fs.rmSync(folder, { recursive: true, force: true });
+        process.exit(code);
+      },
     ]);
     for (const [signal, handler] of handlers) process.once(signal, handler);
     try {

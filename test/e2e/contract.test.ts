@@ -24,14 +24,13 @@ async function isFree(port: number): Promise<boolean> {
   });
 }
 
-/** Which port stands for each of the fixed ones: itself, wherever nobody holds it. */
-async function choosePorts(): Promise<Map<number, number>> {
-  const chosen = new Map<number, number>();
-  for (const port of PORTS) chosen.set(port, (await isFree(port)) ? port : await freePort());
-  return chosen;
-}
+let chosen = new Map<number, number>();
 
-const chosen = await choosePorts();
+/** Finds out which port stands for each of the fixed ones: itself, wherever nobody holds it. */
+async function choosePorts(): Promise<void> {
+  chosen = new Map();
+  for (const port of PORTS) chosen.set(port, (await isFree(port)) ? port : await freePort());
+}
 
 /** The port that stands for this one. */
 function at(port: number): number {
@@ -52,7 +51,9 @@ async function run(
   { workers, change = (text) => text }: { workers: number; change?: (text: string) => string },
 ): Promise<Running> {
   let text = readFileSync(path.join(root, 'examples', `${name}.yaml`), 'utf8');
-  text = /^workers:/m.test(text) ? text.replace(/^workers: \d+/m, `workers: ${workers}`) : `workers: ${workers}\n${text}`;
+  text = /^workers:/m.test(text)
+    ? text.replace(/^workers: \d+/m, `workers: ${workers}`)
+    : `workers: ${workers}\n${text}`;
   for (const [port, instead] of chosen) text = text.replaceAll(`:${port}`, `:${instead}`);
   const file = path.join(folder, `${name}.yaml`);
   writeFileSync(`${file}.new`, change(text));
@@ -103,13 +104,20 @@ async function edgeRoutes(t: Test, { v1, v2 }: { v1: Upstream; v2: Upstream }): 
     const { status, headers, body } = await ask('/old?a=b');
     t.equal(status, 301);
     const location = new URL(headers.location ?? '', 'http://api.example.test');
-    t.match(location, { protocol: 'http:', hostname: 'api.example.test', pathname: '/v1/new', search: '?a=b' });
+    t.match(location, {
+      protocol: 'http:',
+      hostname: 'api.example.test',
+      pathname: '/v1/new',
+      search: '?a=b',
+    });
     t.equal(body, '');
     t.equal((await ask('/old/more')).status, 200, 'exact is exact');
   });
 
   t.test('edits and a rewrite', async (t) => {
-    const answer = await ask('/v1/a/b?c', { headers: { 'X-Internal': '1', X_Internal: '2', 'x-edge': 'client' } });
+    const answer = await ask('/v1/a/b?c', {
+      headers: { 'X-Internal': '1', X_Internal: '2', 'x-edge': 'client' },
+    });
     t.match(answer, { status: 200, body: 'v1', headers: { 'x-served-by': 'tulle' } });
     const got = v1.seen.at(-1);
     t.equal(got?.url, '/a/b?c');
@@ -132,7 +140,12 @@ async function edgeRoutes(t: Test, { v1, v2 }: { v1: Upstream; v2: Upstream }): 
   });
 
   t.test('hosts compare without case, port and final dot', async (t) => {
-    for (const host of ['API.Example.TEST', 'api.example.test:1', 'api.example.test.', 'Api.Example.Test.:80']) {
+    for (const host of [
+      'API.Example.TEST',
+      'api.example.test:1',
+      'api.example.test.',
+      'Api.Example.Test.:80',
+    ]) {
       t.equal((await ask('/v1/a', { host })).headers['x-served-by'], 'tulle', host);
     }
     for (const host of ['example.test', 'x.api.example.test', 'api.example.test.evil', '127.0.0.1']) {
@@ -180,8 +193,20 @@ async function edgeRoutes(t: Test, { v1, v2 }: { v1: Upstream; v2: Upstream }): 
 async function edgeTls(t: Test, v1: Upstream): Promise<void> {
   const url = (host: string): string => `https://${host}:${at(18443)}/v1/hello`;
   const curl = (...args: string[]) => {
-    const resolve = ['api.example.test', 'other.test'].flatMap((host) => ['--resolve', `${host}:${at(18443)}:127.0.0.1`]);
-    const common = ['curl', '-sS', '--noproxy', '*', '--max-time', '10', '--cacert', path.join(folder, 'certs', 'ca.crt')];
+    const resolve = ['api.example.test', 'other.test'].flatMap((host) => [
+      '--resolve',
+      `${host}:${at(18443)}:127.0.0.1`,
+    ]);
+    const common = [
+      'curl',
+      '-sS',
+      '--noproxy',
+      '*',
+      '--max-time',
+      '10',
+      '--cacert',
+      path.join(folder, 'certs', 'ca.crt'),
+    ];
     return start(t, [...common, ...resolve, ...args] as [string, ...string[]]).ended;
   };
   const found = await curl('-i', url('api.example.test'));
@@ -206,14 +231,21 @@ async function edgeTls(t: Test, v1: Upstream): Promise<void> {
 
 async function edgePages(t: Test): Promise<void> {
   const page = (port: number, target: string, { host = 'localhost', method = 'GET' } = {}) =>
-    request(`http://127.0.0.1:${at(port)}${target}`, { method, headers: { host, origin: 'http://evil.test' } });
+    request(`http://127.0.0.1:${at(port)}${target}`, {
+      method,
+      headers: { host, origin: 'http://evil.test' },
+    });
   for (const port of [18900, 18910]) {
     t.match(await page(port, '/healthz'), { status: 200, body: 'ok\n' });
     t.match(await page(port, '/readyz'), { status: 200, body: 'ready\n' });
     const metrics = await page(port, '/metrics');
     t.match(metrics.headers['content-type'], /^text\/plain; version=0\.0\.4/);
     const lines = metrics.body.trimEnd().split('\n');
-    const odd = lines.filter((line) => !/^(# (HELP|TYPE) tulle_\w+ .+|tulle_\w+(\{.*\})? [-+\d.eINFan]+)$/.test(line) && !/^(# \w+ )?process_/.test(line));
+    const odd = lines.filter(
+      (line) =>
+        !/^(# (HELP|TYPE) tulle_\w+ .+|tulle_\w+(\{.*\})? [-+\d.eINFan]+)$/.test(line) &&
+        !/^(# \w+ )?process_/.test(line),
+    );
     t.same(odd, [], 'every line is Prometheus text');
     t.match(metrics.body, /^tulle_requests_total\{[^}]*route="canary-by-header"[^}]*\} [1-9]/m);
     t.match(metrics.body, /^tulle_request_duration_seconds_bucket\{/m);
@@ -228,7 +260,15 @@ async function edgePages(t: Test): Promise<void> {
   t.match(config.body, 'canary-by-header');
   t.notMatch(config.body, /PRIVATE KEY/);
   t.equal((await page(18910, '/config')).status, 404, 'no configuration for probes');
-  for (const host of ['evil.test', 'localhost.evil.test', '127.0.0.1.evil.test', '10.0.0.1', '0.0.0.0', '127.1', '[::2]']) {
+  for (const host of [
+    'evil.test',
+    'localhost.evil.test',
+    '127.0.0.1.evil.test',
+    '10.0.0.1',
+    '0.0.0.0',
+    '127.1',
+    '[::2]',
+  ]) {
     t.match(await page(18900, '/config', { host }), { status: 403 }, `admin: Host ${host}`);
     t.match(await page(18910, '/healthz', { host }), { status: 200 }, `probes: Host ${host}`);
   }
@@ -247,6 +287,7 @@ function logLines(proxy: Running): Record<string, unknown>[] {
 
 for (const workers of [1, 4]) {
   t.test(`edge.yaml with ${workers} workers`, async (t) => {
+    await choosePorts();
     const both = await upstreams(t);
     const proxy = await run(t, 'edge', { workers });
     await edgeRoutes(t, both);
@@ -263,12 +304,19 @@ for (const workers of [1, 4]) {
         [],
       );
       const line = lines.find(({ detail }) => detail === 'duplicate_host');
-      t.match(line, { listener: 'web', status: 400, reason: 'bad_request', flag: 'BR', peer: /^127\.0\.0\.1:\d+$/ });
+      t.match(line, {
+        listener: 'web',
+        status: 400,
+        reason: 'bad_request',
+        flag: 'BR',
+        peer: /^127\.0\.0\.1:\d+$/,
+      });
       t.match(line?.ts, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$/);
     });
   });
 
   t.test(`edge.yaml without its last route, ${workers} workers`, async (t) => {
+    await choosePorts();
     const { v1 } = await upstreams(t);
     const change = (text: string): string => text.slice(0, text.indexOf('  - name: everything-else'));
     const proxy = await run(t, 'edge', { workers, change });
@@ -276,7 +324,9 @@ for (const workers of [1, 4]) {
     t.match(answer, { status: 404, headers: { 'x-tulle-reason': 'no_route' } });
     t.equal(v1.seen.length, 0);
     await proxy.says(/"reason":"no_route"/);
-    t.match(logLines(proxy), [{ status: 404, reason: 'no_route', method: 'GET', path: '/marked', route: null }]);
+    t.match(logLines(proxy), [
+      { status: 404, reason: 'no_route', method: 'GET', path: '/marked', route: null },
+    ]);
   });
 
   t.test(`the hop with ${workers} workers`, (t) => hop(t, workers));
@@ -284,16 +334,30 @@ for (const workers of [1, 4]) {
 
 /** What the application must never get from a client. */
 const SPOOFED = [
-  ...['x-forwarded-client-cert', 'X-FORWARDED-CLIENT-CERT', 'X_Forwarded_Client_Cert', 'x-forwarded-client_cert'],
-  ...['X.Forwarded.Client.Cert', 'x-client-cert', 'X-SSL-Client-Cert', 'ssl_client_s_dn', 'client-cert', 'x-spiffe-id'],
+  ...[
+    'x-forwarded-client-cert',
+    'X-FORWARDED-CLIENT-CERT',
+    'X_Forwarded_Client_Cert',
+    'x-forwarded-client_cert',
+  ],
+  ...[
+    'X.Forwarded.Client.Cert',
+    'x-client-cert',
+    'X-SSL-Client-Cert',
+    'ssl_client_s_dn',
+    'client-cert',
+    'x-spiffe-id',
+  ],
   ...['l5d-client-id', 'x-envoy-peer-metadata'],
 ];
 
 async function hop(t: Test, workers: number): Promise<void> {
+  await choosePorts();
   const app = await startUpstream(t, { port: at(19001), name: 'app' });
   await run(t, 'hop-server', { workers });
   const client = await run(t, 'hop-client', { workers });
-  const through = (target: string, asked: Asked = {}) => request(`http://127.0.0.1:${at(18083)}${target}`, asked);
+  const through = (target: string, asked: Asked = {}) =>
+    request(`http://127.0.0.1:${at(18083)}${target}`, asked);
   const inbound = (options: tls.ConnectionOptions): Promise<Wire> =>
     Wire.connect(t, { port: at(18445), host: '127.0.0.1', ca: pem('ca.crt'), ...options });
 
@@ -301,8 +365,12 @@ async function hop(t: Test, workers: number): Promise<void> {
     for (let round = 0; round < 5; round += 1) t.match(await through('/a?b'), { status: 200, body: 'app' });
     const got = app.seen.at(-1);
     t.equal(got?.url, '/a?b');
-    const hash = createHash('sha256').update(new X509Certificate(pem('client.crt')).raw).digest('hex');
-    t.match(got?.headersDistinct['x-forwarded-client-cert'], [new RegExp(`^Hash=${hash};.*URI=spiffe://example\\.test/ns/shop/sa/web$`)]);
+    const hash = createHash('sha256')
+      .update(new X509Certificate(pem('client.crt')).raw)
+      .digest('hex');
+    t.match(got?.headersDistinct['x-forwarded-client-cert'], [
+      new RegExp(`^Hash=${hash};.*URI=spiffe://example\\.test/ns/shop/sa/web$`),
+    ]);
     t.equal((await through('/', { method: 'HEAD' })).status, 200);
   });
 
@@ -345,7 +413,11 @@ async function hop(t: Test, workers: number): Promise<void> {
     const known = await inbound({ cert: pem('server.crt'), key: pem('server.key') });
     await known.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
     t.equal((await known.final())?.status, 403, 'an identity that the policy does not name');
-    const old = await inbound({ cert: pem('client.crt'), key: pem('client.key'), maxVersion: 'TLSv1.2' }).catch(() => 'refused');
+    const old = await inbound({
+      cert: pem('client.crt'),
+      key: pem('client.key'),
+      maxVersion: 'TLSv1.2',
+    }).catch(() => 'refused');
     t.equal(old, 'refused', 'TLS 1.2');
     t.equal(app.seen.length, 0);
   });
@@ -364,6 +436,7 @@ async function hop(t: Test, workers: number): Promise<void> {
 }
 
 t.test('a policy in shadow mode only tells', async (t) => {
+  await choosePorts();
   const app = await startUpstream(t, { port: at(19001), name: 'app' });
   const change = (text: string): string =>
     `${text.replace('mode: enforce', 'mode: shadow')}\naccessLog: { requests: all }\n`;
@@ -376,9 +449,13 @@ t.test('a policy in shadow mode only tells', async (t) => {
   await server.says(/"method":"GET"/);
   const lines = logLines(server);
   t.match(lines, [
-    { method: 'POST', status: 200, shadow_policy: 'web-may-read', peer_id: 'spiffe://example.test/ns/shop/sa/web' },
+    {
+      method: 'POST',
+      status: 200,
+      shadow_policy: 'web-may-read',
+      peer_id: 'spiffe://example.test/ns/shop/sa/web',
+    },
     { method: 'GET', status: 200 },
   ]);
   t.notMatch(JSON.stringify(lines[1]?.flags), /shadow/, 'what would have passed is not marked');
 });
-

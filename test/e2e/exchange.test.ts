@@ -9,7 +9,16 @@ import type { ProxyConfig } from '../../src/index.js';
 import { freePort, freePorts } from '../ports.js';
 import { temporaryFolder } from '../process.js';
 import { BARE, certificates, simple, startProxy } from './rig.js';
-import { type Got, OK, plainAnswer, Recorder, type RecorderOptions, type UpstreamConn, valuesOf, Wire } from './wire.js';
+import {
+  type Got,
+  OK,
+  plainAnswer,
+  Recorder,
+  type RecorderOptions,
+  type UpstreamConn,
+  valuesOf,
+  Wire,
+} from './wire.js';
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 
@@ -120,7 +129,11 @@ t.test('clients that are slow, idle or greedy', { jobs: 16 }, async (t) => {
     await announced.closed();
     t.same(recorder.flush(), []);
     const grown = await connect();
-    await grown.send('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n', '6\r\nxxxxxx\r\n', '6\r\nxxxxxx\r\n');
+    await grown.send(
+      'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n',
+      '6\r\nxxxxxx\r\n',
+      '6\r\nxxxxxx\r\n',
+    );
     t.equal(reason(await grown.final()), '413 body_too_large');
     await grown.closed();
     const [got] = await recorder.until(() => (recorder.requests.length > 0 ? recorder.flush() : undefined));
@@ -133,7 +146,9 @@ t.test('clients that are slow, idle or greedy', { jobs: 16 }, async (t) => {
   t.test('a chunked body above the limit in one piece reaches nobody whole', async (t) => {
     const { connect, recorder } = await rig(t, listener({ limits: { bodyBytes: 10 } }));
     const wire = await connect();
-    await wire.send('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nxxxxxxxxxxx\r\n0\r\n\r\n');
+    await wire.send(
+      'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nxxxxxxxxxxx\r\n0\r\n\r\n',
+    );
     t.equal(reason(await wire.final()), '413 body_too_large');
     const after = await connect();
     await after.send(GET);
@@ -144,23 +159,26 @@ t.test('clients that are slow, idle or greedy', { jobs: 16 }, async (t) => {
     );
   });
 
-  t.test('connections beyond the limit are closed at once; a place that is free again is given', async (t) => {
-    const { connect } = await rig(t, listener({ limits: { connections: 2 } }));
-    const two = [await connect(), await connect()];
-    for (const wire of two) {
-      await wire.send(GET);
-      t.equal((await wire.final())?.status, 200);
-    }
-    const third = await connect();
-    await third.closed();
-    t.equal(third.text, '');
-    two[0]?.socket.destroy();
-    for (;;) {
-      const next = await connect();
-      await next.send(GET);
-      if ((await next.final())?.status === 200) break;
-    }
-  });
+  t.test(
+    'connections beyond the limit are closed at once; a place that is free again is given',
+    async (t) => {
+      const { connect } = await rig(t, listener({ limits: { connections: 2 } }));
+      const two = [await connect(), await connect()];
+      for (const wire of two) {
+        await wire.send(GET);
+        t.equal((await wire.final())?.status, 200);
+      }
+      const third = await connect();
+      await third.closed();
+      t.equal(third.text, '');
+      two[0]?.socket.destroy();
+      for (;;) {
+        const next = await connect();
+        await next.send(GET);
+        if ((await next.final())?.status === 200) break;
+      }
+    },
+  );
 
   t.test('limits of heads are those of the listener', async (t) => {
     const { connect } = await rig(t, listener({ limits: { headerBytes: 300, headerFields: 5 } }));
@@ -227,7 +245,10 @@ const UPGRADE = 'GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade
 const SWITCHED = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n';
 
 /** An upstream that switches and then speaks raw. */
-async function switching(t: Test, change?: Change): Promise<{ port: number; raw: () => Promise<net.Socket> }> {
+async function switching(
+  t: Test,
+  change?: Change,
+): Promise<{ port: number; raw: () => Promise<net.Socket> }> {
   const [port = 0, upstream = 0] = await freePorts(2);
   const waiting: net.Socket[] = [];
   const server = net.createServer({ allowHalfOpen: true }, (socket) => {
@@ -325,7 +346,8 @@ t.test('CONNECT where it is configured is a tunnel', async (t) => {
 t.test('large bodies stream both ways, as fast as the slower side', async (t) => {
   const size = 4 << 20;
   const { connect, recorder } = await rig(t, undefined, {
-    answer: ({ body }) => `HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\nX-Got: ${body.length}\r\n\r\n${'y'.repeat(size)}`,
+    answer: ({ body }) =>
+      `HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\nX-Got: ${body.length}\r\n\r\n${'y'.repeat(size)}`,
   });
   const wire = await connect();
   wire.socket.pause();
@@ -410,7 +432,9 @@ t.test('an endpoint that takes no connection', async (t) => {
 
 t.test('answers that do not come, or not on', async (t) => {
   t.test('no head in time', async (t) => {
-    const { connect, recorder } = await rig(t, rule({ timeouts: { request: '200ms' } }), { answer: () => undefined });
+    const { connect, recorder } = await rig(t, rule({ timeouts: { request: '200ms' } }), {
+      answer: () => undefined,
+    });
     const wire = await connect();
     const began = Date.now();
     await wire.send(GET);
@@ -449,7 +473,10 @@ t.test('no endpoint, no room', async (t) => {
   t.test('all connections busy', async (t) => {
     const { connect, recorder } = await rig(
       t,
-      (config) => service({ endpoints: config.services?.api?.endpoints, limits: { connections: 1, pending: 1 } })(config),
+      (config) =>
+        service({ endpoints: config.services?.api?.endpoints, limits: { connections: 1, pending: 1 } })(
+          config,
+        ),
       { answer: () => undefined },
     );
     const [busy, waiting, beyond] = [await connect(), await connect(), await connect()];
@@ -469,7 +496,10 @@ t.test('no endpoint, no room', async (t) => {
     const held: UpstreamConn[] = [];
     const { connect, recorder } = await rig(
       t,
-      (config) => service({ endpoints: config.services?.api?.endpoints, limits: { connections: 1, pending: 8 } })(config),
+      (config) =>
+        service({ endpoints: config.services?.api?.endpoints, limits: { connections: 1, pending: 8 } })(
+          config,
+        ),
       {
         answer: (_got, conn) => {
           held.push(conn);
@@ -549,12 +579,26 @@ t.test('what is said of the client', async (t) => {
     t.equal((await wire.final())?.status, 200);
     return recorder.flush()[0];
   };
-  const names = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-request-id', 'traceparent', 'via'];
+  const names = [
+    'x-forwarded-for',
+    'x-forwarded-proto',
+    'x-forwarded-host',
+    'x-request-id',
+    'traceparent',
+    'via',
+  ];
   const table = (got: Got | undefined): string[] =>
     got === undefined ? [] : names.map((name) => valuesOf(got, name).join(' | '));
 
   const plain = table(await ask(await connect(), []));
-  t.match(plain, ['127.0.0.1', 'http', 'a:1', /^[0-9a-f]{32}$/, /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/, '1.1 edge']);
+  t.match(plain, [
+    '127.0.0.1',
+    'http',
+    'a:1',
+    /^[0-9a-f]{32}$/,
+    /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/,
+    '1.1 edge',
+  ]);
   t.same(table(await ask(await connect(), sent)), [
     ...['127.0.0.1', 'http', 'a:1', 'client-1', traceparent, '1.1 other, 1.1 edge'],
   ]);
@@ -593,4 +637,87 @@ t.test('answers without a body are answers to their end', async (t) => {
     t.same(answer?.all('content-length'), status === 200 ? ['2'] : [], line);
     t.same(answer?.all('transfer-encoding'), [], line);
   }
+});
+
+t.test('a policy on paths sees what is forwarded, however it is written', async (t) => {
+  const { connect, recorder } = await rig(t, (config) => ({
+    ...config,
+    authorization: [
+      {
+        name: 'no-admin',
+        listeners: ['web'],
+        action: 'deny',
+        rules: [{ paths: [{ prefix: '/admin' }] }, { methods: ['DELETE'] }],
+      },
+    ],
+  }));
+  const ask = async (target: string, method = 'GET'): Promise<string> => {
+    const wire = await connect();
+    await wire.send(`${method} ${target} HTTP/1.1\r\nHost: a\r\n\r\n`);
+    const found = reason(await wire.final());
+    wire.socket.destroy();
+    return found;
+  };
+  for (const target of [
+    ...[
+      '/admin',
+      '/admin/',
+      '/admin/x',
+      '/admin?x',
+      '//admin',
+      '/./admin',
+      '/x/../admin',
+      '/%61dmin',
+      '/%2e/admin',
+    ],
+    ...['/x/%2e%2e/admin', '/x/.%2E//admin', 'http://a/admin', 'http://b//admin', '/%61%64%6d%69%6e/x'],
+  ]) {
+    t.equal(await ask(target), '403 denied', target);
+  }
+  t.equal(await ask('/x', 'DELETE'), '403 denied');
+  for (const target of [
+    '/x%2fadmin',
+    '/x%2F..%2Fadmin',
+    '/x;/admin',
+    '/;/../admin',
+    '/admin;x',
+    '/x%3b',
+    '/x%5cadmin',
+    '/..;/admin',
+  ]) {
+    t.match(await ask(target), /^400 /, target);
+  }
+  t.same(recorder.requests, [], 'nothing of it reached the upstream');
+  for (const target of ['/', '/administrator', '/x/admin', '/ADMIN', '/x?/admin', '/x%20admin']) {
+    t.equal(await ask(target), '200 ', target);
+    t.equal(recorder.flush()[0]?.line, `GET ${target} HTTP/1.1`);
+  }
+});
+
+t.test('an answer that does not come is asked for elsewhere, if that does no harm', async (t) => {
+  const [port = 0, bad = 0, good = 0] = await freePorts(3);
+  const resetting = await Recorder.start(t, {
+    listen: bad,
+    answer: (_got, { socket }) => {
+      socket.resetAndDestroy();
+      return undefined;
+    },
+  });
+  const recorder = await Recorder.start(t, { listen: good });
+  await startProxy(t, simple(port, [`127.0.0.1:${bad}`, `127.0.0.1:${good}`]));
+  const statuses = async (bytes: string): Promise<(number | undefined)[]> => {
+    const found = [];
+    for (let round = 0; round < 6; round += 1) {
+      const wire = await Wire.connect(t, { port, host: '127.0.0.1' });
+      await wire.send(bytes);
+      found.push((await wire.final())?.status);
+    }
+    return found.sort();
+  };
+  t.same(await statuses(GET), [200, 200, 200, 200, 200, 200]);
+  t.same(await statuses(post('x').replace('POST', 'PUT')), [200, 200, 200, 200, 200, 200]);
+  const [resets, answers] = [resetting.requests.length, recorder.requests.length];
+  t.same(await statuses(post('x')), [200, 200, 200, 502, 502, 502], 'a POST goes to one of them only');
+  t.equal(resetting.requests.length - resets, 3);
+  t.equal(recorder.requests.length - answers, 3);
 });

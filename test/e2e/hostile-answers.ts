@@ -67,7 +67,10 @@ const heads = refused([
   ['a NUL in a value', ok(['X-A: b\0c', 'Content-Length: 0'])],
   ['a control character in a value', ok(['X-A: b\x02c', 'Content-Length: 0'])],
   ['257 fields', ok([...Array.from({ length: 256 }, (_, i) => `X-${i}: v`), 'Content-Length: 0'])],
-  ['a head of 140 KB', ok([...Array.from({ length: 20 }, (_, i) => `X-${i}: ${'v'.repeat(7000)}`), 'Content-Length: 0'])],
+  [
+    'a head of 140 KB',
+    ok([...Array.from({ length: 20 }, (_, i) => `X-${i}: ${'v'.repeat(7000)}`), 'Content-Length: 0']),
+  ],
   ['a head without an end', ok([`X-A: ${'v'.repeat(140_000)}`]).slice(0, -4)],
 ]);
 
@@ -90,9 +93,15 @@ const framing = refused([
   ['a folded Transfer-Encoding', ok(['Transfer-Encoding:', ' chunked'], '0\r\n\r\n')],
   ['chunks in HTTP/1.0', 'HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
   ['a bad Connection', ok(['Connection: a b', 'Content-Length: 2'], 'ok')],
-  ['101 that nobody asked for', 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n'],
+  [
+    '101 that nobody asked for',
+    'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n',
+  ],
   ['101 without an Upgrade', 'HTTP/1.1 101 Switching Protocols\r\n\r\n'],
-  ['interim answers without end', 'HTTP/1.1 102 Processing\r\n\r\n'.repeat(40) + ok(['Content-Length: 2'], 'ok')],
+  [
+    'interim answers without end',
+    'HTTP/1.1 102 Processing\r\n\r\n'.repeat(40) + ok(['Content-Length: 2'], 'ok'),
+  ],
 ]);
 
 /** An answer that breaks off; the head may or may not be out already. */
@@ -144,31 +153,91 @@ const bodies: HostileAnswer[] = [
 ];
 
 const surplus: HostileAnswer[] = [
-  { name: 'two answers to one request', pieces: [ok(['Content-Length: 2'], 'ok') + SMUGGLED], seen: { status: 200, body: 'ok' } },
+  {
+    name: 'two answers to one request',
+    pieces: [ok(['Content-Length: 2'], 'ok') + SMUGGLED],
+    seen: { status: 200, body: 'ok' },
+  },
   {
     name: 'a second answer a moment later',
     pieces: [ok(['Content-Length: 2'], 'ok'), SMUGGLED],
     ends: true,
     seen: { status: 200, body: 'ok' },
   },
-  { name: 'an answer behind the last chunk', pieces: [chunked('2\r\nok\r\n0\r\n\r\n') + SMUGGLED], seen: { status: 200, body: 'ok' } },
-  { name: 'an answer behind a 204', pieces: [`HTTP/1.1 204 No Content\r\n\r\n${SMUGGLED}`], seen: { status: 204, body: '' } },
+  {
+    name: 'an answer behind the last chunk',
+    pieces: [chunked('2\r\nok\r\n0\r\n\r\n') + SMUGGLED],
+    seen: { status: 200, body: 'ok' },
+  },
+  {
+    name: 'an answer behind a 204',
+    pieces: [`HTTP/1.1 204 No Content\r\n\r\n${SMUGGLED}`],
+    seen: { status: 204, body: '' },
+  },
   {
     name: 'a 204 with a length and a body',
     pieces: [`HTTP/1.1 204 No Content\r\nContent-Length: ${SMUGGLED.length}\r\n\r\n${SMUGGLED}`],
     seen: { status: 204, body: '' },
   },
-  { name: 'a 204 with chunks', pieces: ['HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'], seen: { status: 204, body: '' } },
-  { name: 'a 304 with a body', pieces: [`HTTP/1.1 304 Not Modified\r\nContent-Length: 8\r\n\r\nsmuggled`], seen: { status: 304, body: '' } },
-  { name: 'HEAD with a body', method: 'HEAD', pieces: [ok(['Content-Length: 8'], 'smuggled')], seen: { status: 200, body: '' } },
-  { name: 'HEAD with chunks', method: 'HEAD', pieces: [chunked('8\r\nsmuggled\r\n0\r\n\r\n')], seen: { status: 200, body: '' } },
-  { name: 'an interim answer first', pieces: [`HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n${ok(['Content-Length: 2'], 'ok')}`], seen: { status: 200, body: 'ok' } },
-  { name: 'an interim answer, in pieces', pieces: ['HTTP/1.1 100 Continue\r\n', '\r\nHTTP/1.1 200', ' OK\r\nContent-Length: 2\r\n\r\no', 'k'], seen: { status: 200, body: 'ok' } },
-  { name: 'a body until the connection ends', pieces: [ok([], 'ok')], then: 'close', seen: { status: 200, body: 'ok' } },
-  { name: 'HTTP/1.0', pieces: ['HTTP/1.0 200 OK\r\n\r\nok'], then: 'close', seen: { status: 200, body: 'ok' } },
-  { name: 'a status without a reason', pieces: ['HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok'], seen: { status: 200, body: 'ok' } },
-  { name: 'letters above ASCII', pieces: [ok(['X-A: \xe9', 'Content-Length: 2'], 'ok')], seen: { status: 200, body: 'ok' } },
-  { name: 'Connection: close and more bytes', pieces: [ok(['Connection: close', 'Content-Length: 2'], 'ok') + SMUGGLED], seen: { status: 200, body: 'ok' } },
+  {
+    name: 'a 204 with chunks',
+    pieces: ['HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+    seen: { status: 204, body: '' },
+  },
+  {
+    name: 'a 304 with a body',
+    pieces: [`HTTP/1.1 304 Not Modified\r\nContent-Length: 8\r\n\r\nsmuggled`],
+    seen: { status: 304, body: '' },
+  },
+  {
+    name: 'HEAD with a body',
+    method: 'HEAD',
+    pieces: [ok(['Content-Length: 8'], 'smuggled')],
+    seen: { status: 200, body: '' },
+  },
+  {
+    name: 'HEAD with chunks',
+    method: 'HEAD',
+    pieces: [chunked('8\r\nsmuggled\r\n0\r\n\r\n')],
+    seen: { status: 200, body: '' },
+  },
+  {
+    name: 'an interim answer first',
+    pieces: [`HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n${ok(['Content-Length: 2'], 'ok')}`],
+    seen: { status: 200, body: 'ok' },
+  },
+  {
+    name: 'an interim answer, in pieces',
+    pieces: ['HTTP/1.1 100 Continue\r\n', '\r\nHTTP/1.1 200', ' OK\r\nContent-Length: 2\r\n\r\no', 'k'],
+    seen: { status: 200, body: 'ok' },
+  },
+  {
+    name: 'a body until the connection ends',
+    pieces: [ok([], 'ok')],
+    then: 'close',
+    seen: { status: 200, body: 'ok' },
+  },
+  {
+    name: 'HTTP/1.0',
+    pieces: ['HTTP/1.0 200 OK\r\n\r\nok'],
+    then: 'close',
+    seen: { status: 200, body: 'ok' },
+  },
+  {
+    name: 'a status without a reason',
+    pieces: ['HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok'],
+    seen: { status: 200, body: 'ok' },
+  },
+  {
+    name: 'letters above ASCII',
+    pieces: [ok(['X-A: \xe9', 'Content-Length: 2'], 'ok')],
+    seen: { status: 200, body: 'ok' },
+  },
+  {
+    name: 'Connection: close and more bytes',
+    pieces: [ok(['Connection: close', 'Content-Length: 2'], 'ok') + SMUGGLED],
+    seen: { status: 200, body: 'ok' },
+  },
 ];
 
 /** All of them. */

@@ -37,7 +37,13 @@ function post(fields: readonly string[], body: string): string {
 
 /** Refused with this status, nothing goes upstream, the connection ends. */
 function refused(status: number, rows: readonly Row[]): Exchange[] {
-  return rows.map(([name, bytes]) => ({ name, send: [bytes], statuses: [status], upstream: [], stays: false }));
+  return rows.map(([name, bytes]) => ({
+    name,
+    send: [bytes],
+    statuses: [status],
+    upstream: [],
+    stays: false,
+  }));
 }
 
 /** Answered 200; the upstream got exactly this head and body. */
@@ -61,7 +67,13 @@ function brokenChunks(rows: readonly Row[]): Exchange[] {
   const head = post(['Transfer-Encoding: chunked'], '');
   return rows.flatMap(([name, body]): Exchange[] => [
     { name: `chunks: ${name}`, send: [head + body], statuses: [400], upstream: 'cut', stays: false },
-    { name: `chunks: ${name}, in pieces`, send: [head, body], statuses: [400], upstream: 'cut', stays: false },
+    {
+      name: `chunks: ${name}, in pieces`,
+      send: [head, body],
+      statuses: [400],
+      upstream: 'cut',
+      stays: false,
+    },
   ]);
 }
 
@@ -110,7 +122,10 @@ const requestLines: Exchange[] = [
     ['three empty lines first', `\r\n\r\n\r\n${get('/')}`],
     ['CONNECT of a path', 'CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n'],
     ['CONNECT without a port', 'CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n'],
-    ['CONNECT with a body', 'CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+    [
+      'CONNECT with a body',
+      'CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    ],
     ['TRACE with a body', 'TRACE / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx'],
     ['a TLS hello on a plain listener', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n'],
     ['SSH', 'SSH-2.0-OpenSSH_9.2\r\n'],
@@ -176,7 +191,22 @@ const hosts: Exchange[] = [
     ['two Hosts in different case', get('/', 'hOST: b')],
     ['an empty Host', 'GET / HTTP/1.1\r\nHost:\r\n\r\n'],
     ...[
-      ...['a b', 'a/b', 'u@a', 'a:b', 'a:65536', 'a:-1', 'a:80:80', ':80', 'a..b', '.a', 'a,b', 'a%2e', '"a"', 'a?b'],
+      ...[
+        'a b',
+        'a/b',
+        'u@a',
+        'a:b',
+        'a:65536',
+        'a:-1',
+        'a:80:80',
+        ':80',
+        'a..b',
+        '.a',
+        'a,b',
+        'a%2e',
+        '"a"',
+        'a?b',
+      ],
       ...['[::1', '::1', '[::1]x', '[g::1]', '[fe80::1%25eth0]', 'a#b', 'a\\b', 'a;b', '\xe9', 'http://a'],
     ].map((host): Row => [`Host: ${host}`, `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`]),
     ['a bad Host beside an absolute target', 'GET http://a/ HTTP/1.1\r\nHost: a b\r\n\r\n'],
@@ -187,7 +217,9 @@ const hosts: Exchange[] = [
       head: ['GET / HTTP/1.1', `Host: ${host}`],
     }),
   ),
-  passed('spaces around Host', 'GET / HTTP/1.1\r\nHost: \t a \t\r\n\r\n', { head: ['GET / HTTP/1.1', 'Host: a'] }),
+  passed('spaces around Host', 'GET / HTTP/1.1\r\nHost: \t a \t\r\n\r\n', {
+    head: ['GET / HTTP/1.1', 'Host: a'],
+  }),
 ];
 
 const fieldSyntax: Exchange[] = [
@@ -213,7 +245,10 @@ const fieldSyntax: Exchange[] = [
     ['a bare CR in a value', get('/', 'X-A: b\rX-B: c')],
     ['a bare CR that hides a length', get('/', 'X-A: b\rContent-Length: 5')],
     ['a bare LF between fields', 'GET / HTTP/1.1\r\nHost: a\nX-A: b\r\n\r\n'],
-    ['a bare LF that hides chunks', 'POST / HTTP/1.1\r\nHost: a\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+    [
+      'a bare LF that hides chunks',
+      'POST / HTTP/1.1\r\nHost: a\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    ],
     ['a head that ends with two LF', 'GET / HTTP/1.1\r\nHost: a\r\n\n'],
     ['CR CR LF behind a value', get('/', 'X-A: b\r')],
     ['CR LF CR and something else', 'GET / HTTP/1.1\r\nHost: a\r\n\rX-A: b\r\n\r\n'],
@@ -223,7 +258,11 @@ const fieldSyntax: Exchange[] = [
   fields('an empty value', ['X-A:'], ['X-A: ']),
   fields('blanks around a value', ['X-A:   b \t'], ['X-A: b']),
   fields('no blank before a value', ['X-A:b'], ['X-A: b']),
-  fields('the same name three times, in order', ['X-A: 1', 'x-a: 2', 'X-A: 3'], ['X-A: 1', 'x-a: 2', 'X-A: 3']),
+  fields(
+    'the same name three times, in order',
+    ['X-A: 1', 'x-a: 2', 'X-A: 3'],
+    ['X-A: 1', 'x-a: 2', 'X-A: 3'],
+  ),
   fields('every character of a name', ["!#$%&'*+-.^_`|~9: b"], ["!#$%&'*+-.^_`|~9: b"]),
   fields('a value of 8 KB', [`X-A: ${'b'.repeat(8192)}`], [`X-A: ${'b'.repeat(8192)}`]),
 ];
@@ -241,14 +280,30 @@ const framing: Exchange[] = [
       ...['9223372036854775808', '18446744073709551616', '99999999999999999999999'],
     ].map((length): Row => [`Content-Length: ${length}`, post([`Content-Length: ${length}`], 'hello')]),
     ...[
-      ...['chunked, chunked', 'chunked, gzip', 'chunked, identity', ',chunked', 'chunked,', 'chunk ed', '"chunked"'],
+      ...[
+        'chunked, chunked',
+        'chunked, gzip',
+        'chunked, identity',
+        ',chunked',
+        'chunked,',
+        'chunk ed',
+        '"chunked"',
+      ],
       ...['chunked;q=1', '\x0bchunked', 'chunked\x0c', '', 'chunked\xa0', '[chunked]', 'chunked\0'],
-    ].map((coding): Row => [
-      `Transfer-Encoding: ${JSON.stringify(coding)}`,
-      post([`Transfer-Encoding: ${coding}`], '0\r\n\r\n'),
-    ]),
-    ['two Transfer-Encodings', post(['Transfer-Encoding: chunked', 'Transfer-Encoding: chunked'], '0\r\n\r\n')],
-    ['chunked and identity in two', post(['Transfer-Encoding: chunked', 'Transfer-Encoding: identity'], '0\r\n\r\n')],
+    ].map(
+      (coding): Row => [
+        `Transfer-Encoding: ${JSON.stringify(coding)}`,
+        post([`Transfer-Encoding: ${coding}`], '0\r\n\r\n'),
+      ],
+    ),
+    [
+      'two Transfer-Encodings',
+      post(['Transfer-Encoding: chunked', 'Transfer-Encoding: chunked'], '0\r\n\r\n'),
+    ],
+    [
+      'chunked and identity in two',
+      post(['Transfer-Encoding: chunked', 'Transfer-Encoding: identity'], '0\r\n\r\n'),
+    ],
     ['a folded Transfer-Encoding', post(['Transfer-Encoding:', ' chunked'], '0\r\n\r\n')],
     ['a blank before the colon of Transfer-Encoding', post(['Transfer-Encoding : chunked'], '0\r\n\r\n')],
     ['a blank before the colon of Content-Length', post(['Content-Length : 5'], 'hello')],
@@ -281,18 +336,26 @@ const framing: Exchange[] = [
     head: ['POST / HTTP/1.1', 'Host: a', 'Content-Length: 5'],
     ...body5,
   }),
-  passed('a body that is a request', post(['Content-Length: 34'], 'GET /inner HTTP/1.1\r\nHost: inner\r\n\r'.slice(0, 34)), {
-    head: ['POST / HTTP/1.1', 'Host: a', 'Content-Length: 34'],
-    body: 'GET /inner HTTP/1.1\r\nHost: inner\r\n\r'.slice(0, 34),
-  }),
+  passed(
+    'a body that is a request',
+    post(['Content-Length: 34'], 'GET /inner HTTP/1.1\r\nHost: inner\r\n\r'.slice(0, 34)),
+    {
+      head: ['POST / HTTP/1.1', 'Host: a', 'Content-Length: 34'],
+      body: 'GET /inner HTTP/1.1\r\nHost: inner\r\n\r'.slice(0, 34),
+    },
+  ),
   passed('chunked in another letter case', post(['Transfer-Encoding: ChUnKeD'], '5\r\nhello\r\n0\r\n\r\n'), {
     head: ['POST / HTTP/1.1', 'Host: a', 'Transfer-Encoding: chunked'],
     ...body5,
   }),
-  passed('chunked with blanks around it', post(['Transfer-Encoding: \tchunked '], '5\r\nhello\r\n0\r\n\r\n'), {
-    head: ['POST / HTTP/1.1', 'Host: a', 'Transfer-Encoding: chunked'],
-    ...body5,
-  }),
+  passed(
+    'chunked with blanks around it',
+    post(['Transfer-Encoding: \tchunked '], '5\r\nhello\r\n0\r\n\r\n'),
+    {
+      head: ['POST / HTTP/1.1', 'Host: a', 'Transfer-Encoding: chunked'],
+      ...body5,
+    },
+  ),
   {
     name: 'a misspelt Transfer-Encoding frames nothing and is not sent on',
     send: [post(['Transfer_Encoding: chunked'], '5\r\nhello\r\n0\r\n\r\n')],
@@ -379,7 +442,11 @@ const hopByHop: Exchange[] = [
   fields('nominated fields', ['Connection: X-A, x-b', 'X-A: 1', 'X-B: 2', 'X-C: 3'], ['X-C: 3']),
   fields('nominated in two lines', ['Connection: x-a', 'Connection: x-b', 'X-A: 1', 'X-B: 2'], []),
   fields('a nominated field before Connection', ['X-A: 1', 'Connection: x-a'], []),
-  fields('a nominated credential stays', ['Authorization: b', 'Connection: authorization'], ['Authorization: b']),
+  fields(
+    'a nominated credential stays',
+    ['Authorization: b', 'Connection: authorization'],
+    ['Authorization: b'],
+  ),
   fields('a nominated cookie stays', ['Cookie: b=c', 'Connection: cookie'], ['Cookie: b=c']),
   fields('a nominated Host stays', ['Connection: host'], []),
   fields('Proxy-Connection', ['Proxy-Connection: keep-alive'], []),
@@ -388,7 +455,11 @@ const hopByHop: Exchange[] = [
   fields('TE: trailers', ['TE: trailers', 'Connection: TE'], ['TE: trailers', 'Connection: TE']),
   fields('Trailer without chunks', ['Trailer: X-Sum'], []),
   fields('Upgrade that Connection does not name', ['Upgrade: websocket'], []),
-  fields('Upgrade to h2c', ['Connection: upgrade, http2-settings', 'Upgrade: h2c', 'HTTP2-Settings: AAA'], []),
+  fields(
+    'Upgrade to h2c',
+    ['Connection: upgrade, http2-settings', 'Upgrade: h2c', 'HTTP2-Settings: AAA'],
+    [],
+  ),
   fields('Upgrade to h2c beside another', ['Connection: upgrade', 'Upgrade: websocket, h2c'], []),
   fields('Upgrade to TLS', ['Connection: upgrade', 'Upgrade: TLS/1.2'], []),
   fields('HTTP2-Settings', ['HTTP2-Settings: AAA'], []),
@@ -396,7 +467,10 @@ const hopByHop: Exchange[] = [
   ...refused(400, [
     ['a Connection that is no list', get('/', 'Connection: a b')],
     ['a Connection with a bad name', get('/', 'Connection: x(a)')],
-    ['a Connection of 65 names', get('/', `Connection: ${Array.from({ length: 65 }, (_, i) => `x${i}`).join()}`)],
+    [
+      'a Connection of 65 names',
+      get('/', `Connection: ${Array.from({ length: 65 }, (_, i) => `x${i}`).join()}`),
+    ],
   ]),
   {
     ...fields('Connection: close', ['Connection: close'], []),
@@ -409,22 +483,57 @@ const hopByHop: Exchange[] = [
   ...refused(417, [
     ['an expectation that nobody knows', get('/', 'Expect: miracle')],
     ['two expectations', get('/', 'Expect: 100-continue, miracle')],
-    ['an expectation twice', post(['Expect: 100-continue', 'Expect: 100-continue', 'Content-Length: 1'], 'x')],
+    [
+      'an expectation twice',
+      post(['Expect: 100-continue', 'Expect: 100-continue', 'Content-Length: 1'], 'x'),
+    ],
   ]),
 ];
 
 const identityNames = [
-  ...['x-forwarded-client-cert', 'X-Forwarded-Client-Cert', 'X_Forwarded_Client_Cert', 'x-forwarded_client-cert'],
-  ...['X.Forwarded.Client.Cert', 'x-forwarded-client-cert-chain', 'x-client-cert', 'X-SSL-Client-Cert', 'ssl-client-verify'],
-  ...['SSL_CLIENT_S_DN', 'x-ssl-cert', 'Client-Cert', 'client_cert_chain', 'x-tls-client-cn', 'x-spiffe-id', 'l5d-client-id'],
-  ...['x-envoy-peer-metadata', 'x-amzn-mtls-clientcert', 'x-arr-clientcert', 'X-Client-DN', 'x-client-verify'],
+  ...[
+    'x-forwarded-client-cert',
+    'X-Forwarded-Client-Cert',
+    'X_Forwarded_Client_Cert',
+    'x-forwarded_client-cert',
+  ],
+  ...[
+    'X.Forwarded.Client.Cert',
+    'x-forwarded-client-cert-chain',
+    'x-client-cert',
+    'X-SSL-Client-Cert',
+    'ssl-client-verify',
+  ],
+  ...[
+    'SSL_CLIENT_S_DN',
+    'x-ssl-cert',
+    'Client-Cert',
+    'client_cert_chain',
+    'x-tls-client-cn',
+    'x-spiffe-id',
+    'l5d-client-id',
+  ],
+  ...[
+    'x-envoy-peer-metadata',
+    'x-amzn-mtls-clientcert',
+    'x-arr-clientcert',
+    'X-Client-DN',
+    'x-client-verify',
+  ],
 ];
 
 const identity: Exchange[] = [
-  ...identityNames.map((name) => fields(`${name} from a client`, [`${name}: spiffe://a/b`, 'X-Z: 1'], ['X-Z: 1'])),
-  ...['X-Forwarded-For', 'X-Forwarded-Proto', 'X-Forwarded-Host', 'X-Forwarded-Port', 'X-Real-IP', 'Forwarded'].map(
-    (name) => fields(`${name} from a client`, [`${name}: 6.6.6.6`], []),
+  ...identityNames.map((name) =>
+    fields(`${name} from a client`, [`${name}: spiffe://a/b`, 'X-Z: 1'], ['X-Z: 1']),
   ),
+  ...[
+    'X-Forwarded-For',
+    'X-Forwarded-Proto',
+    'X-Forwarded-Host',
+    'X-Forwarded-Port',
+    'X-Real-IP',
+    'Forwarded',
+  ].map((name) => fields(`${name} from a client`, [`${name}: 6.6.6.6`], [])),
   ...['X_Forwarded_For', 'X_Real_IP'].map((name) =>
     fields(`${name} from a client`, [`${name}: 6.6.6.6`], []),
   ),
@@ -475,7 +584,10 @@ const limits: Exchange[] = [
   fields('100 fields', many(99), many(99)),
   ...refused(431, [
     ['101 fields', get('/', ...many(100))],
-    ['a head above the limit', get('/', ...Array.from({ length: 9 }, (_, i) => `X-${i}: ${'v'.repeat(7000)}`))],
+    [
+      'a head above the limit',
+      get('/', ...Array.from({ length: 9 }, (_, i) => `X-${i}: ${'v'.repeat(7000)}`)),
+    ],
     ['a head above the limit that does not end', get('/', `X-A: ${'v'.repeat(70_000)}`).slice(0, -4)],
   ]),
   ...refused(414, [

@@ -46,9 +46,12 @@ async function exchange(scope: Scope, recorder: Recorder, port: number, row: Exc
   await last.send('GET /last HTTP/1.1\r\nHost: a\r\n\r\n');
   await last.final();
   last.socket.destroy();
-  const got = recorder.flush().filter(({ line }) => line !== 'GET /last HTTP/1.1' && line !== 'GET /again HTTP/1.1');
+  const got = recorder
+    .flush()
+    .filter(({ line }) => line !== 'GET /last HTTP/1.1' && line !== 'GET /again HTTP/1.1');
   compare(row, got, say);
-  for (const bytes of recorder.garbage.splice(0)) if (row.upstream !== 'cut') say(`upstream got ${JSON.stringify(bytes)}`);
+  for (const bytes of recorder.garbage.splice(0))
+    if (row.upstream !== 'cut') say(`upstream got ${JSON.stringify(bytes)}`);
   return wrong;
 }
 
@@ -58,7 +61,9 @@ function compare(row: Exchange, got: readonly Got[], say: (text: string) => void
     return;
   }
   const expected = row.upstream.map(({ head, body = '' }) => JSON.stringify([...head, body]));
-  const found = got.map(({ line, fields, body, whole }) => JSON.stringify([line, ...fields, body, ...(whole ? [] : ['cut'])]));
+  const found = got.map(({ line, fields, body, whole }) =>
+    JSON.stringify([line, ...fields, body, ...(whole ? [] : ['cut'])]),
+  );
   if (found.join('\n') !== expected.join('\n')) {
     say(`upstream got\n${found.join('\n')}\ninstead of\n${expected.join('\n')}`);
   }
@@ -73,7 +78,9 @@ t.test('requests: what is not beyond doubt reaches nobody', async (t) => {
   const failures: string[] = [];
   for (const row of EXCHANGES) {
     failures.push(
-      ...(await exchange(t, recorder, port, row).catch((cause: unknown) => [`${row.name}: ${String(cause)}`])),
+      ...(await exchange(t, recorder, port, row).catch((cause: unknown) => [
+        `${row.name}: ${String(cause)}`,
+      ])),
     );
   }
   report(t, failures, EXCHANGES);
@@ -145,7 +152,98 @@ t.test('answers: nothing hostile reaches the client', async (t) => {
   const failures: string[] = [];
   for (row of ANSWERS) {
     const { name } = row;
-    failures.push(...(await hostileAnswer(t, { port, row, ended: () => ended() }).catch((cause: unknown) => [`${name}: ${String(cause)}`])));
+    failures.push(
+      ...(await hostileAnswer(t, { port, row, ended: () => ended() }).catch((cause: unknown) => [
+        `${name}: ${String(cause)}`,
+      ])),
+    );
   }
   report(t, failures, ANSWERS);
+});
+
+/** The same numbers each time: what fails once fails again. */
+function createRandom(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}
+
+/** Takes bytes out, doubles them, or puts others in; mostly those that mean something in HTTP. */
+function mutate(bytes: string, random: (below: number) => number): string {
+  const spice = [
+    '\r',
+    '\n',
+    '\r\n',
+    '\r\n\r\n',
+    ' ',
+    '\t',
+    ':',
+    '\0',
+    ',',
+    ';',
+    '0',
+    '5',
+    '%',
+    '/',
+    '..',
+    '\x0b',
+    '\xff',
+    'chunked',
+  ];
+  let text = bytes;
+  for (let times = 1 + random(3); times > 0; times -= 1) {
+    const at = random(text.length);
+    const length = random(4);
+    const kind = random(3);
+    const put =
+      kind === 0 ? '' : kind === 1 ? text.slice(at, at + length) : (spice[random(spice.length)] ?? '');
+    text = text.slice(0, at) + put + text.slice(kind === 1 ? at : at + length);
+  }
+  return text;
+}
+
+t.test('requests with a few bytes wrong never make two, nor half a one', async (t) => {
+  const [port = 0, upstream = 0] = await freePorts(2);
+  const recorder = await Recorder.start(t, { listen: upstream });
+  await startProxy(t, simple(port, [`127.0.0.1:${upstream}`]));
+  const seeds = [
+    'POST /a?b HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nX-A: b\r\n\r\nhello',
+    'POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nX-T: z\r\n\r\n',
+    'GET /a/../b HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, x-b\r\nX-B: c\r\n\r\n',
+  ];
+  const random = createRandom(20_261_123);
+  const counts = { passed: 0, refused: 0, waiting: 0 };
+  const wrong: string[] = [];
+  for (let round = 0; round < 900; round += 1) {
+    const bytes = mutate(seeds[round % seeds.length] ?? '', random);
+    const wire = await Wire.connect(t, { port, host: '127.0.0.1' });
+    await wire.send(bytes);
+    // What is not whole yet is not answered before its end: half a head, half a body.
+    wire.finish();
+    const answer = await wire.final().catch((cause: unknown) => {
+      wrong.push(`${JSON.stringify(bytes)}: ${String(cause)}`);
+      return undefined;
+    });
+    wire.socket.destroy();
+    if (answer === undefined) counts.waiting += 1;
+    else if (answer.status === 200) counts.passed += 1;
+    else counts.refused += 1;
+    if (answer !== undefined && ![200, 400, 405, 414, 417, 431, 501, 505].includes(answer.status)) {
+      wrong.push(`${JSON.stringify(bytes)}: ${answer.line}`);
+    }
+    for (const got of recorder.flush().filter(({ whole }) => whole)) {
+      const words = got.line.split(' ');
+      const odd =
+        words.length !== 3 ||
+        words[2] !== 'HTTP/1.1' ||
+        got.fields.filter((field) => /^host:/i.test(field)).length !== 1;
+      if (odd) wrong.push(`${JSON.stringify(bytes)}: upstream got ${JSON.stringify(got)}`);
+    }
+    for (const garbage of recorder.garbage.splice(0))
+      wrong.push(`${JSON.stringify(bytes)}: upstream got ${garbage}`);
+  }
+  t.same(wrong, []);
+  t.ok(counts.passed > 50 && counts.refused > 200, JSON.stringify(counts));
 });

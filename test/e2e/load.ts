@@ -87,7 +87,8 @@ export class Load {
       });
       if (answer?.status !== 200 || !answer.whole) {
         const excused = answer === undefined && served === 0 && this.#options.untilRefused;
-        if (!excused) this.#failures.push(`request ${served} of a connection: ${answer?.line ?? 'no answer'}`);
+        if (!excused)
+          this.#failures.push(`request ${served} of a connection: ${answer?.line ?? 'no answer'}`);
         return;
       }
       this.#bodies.add(answer.body);

@@ -2,8 +2,8 @@
 // records what reached it, byte for byte. Text is latin1 everywhere, so that every byte is one character.
 
 import net from 'node:net';
-import tls from 'node:tls';
 import { setImmediate as turn } from 'node:timers/promises';
+import tls from 'node:tls';
 import type { Scope } from '../process.js';
 
 /** More than anything takes that is waited for. */
@@ -133,7 +133,9 @@ export class Wire {
   /** Connects; the connection ends with the scope. */
   static async connect(scope: Scope, to: net.NetConnectOpts | tls.ConnectionOptions): Promise<Wire> {
     const secure = 'ca' in to || 'rejectUnauthorized' in to;
-    const socket = secure ? tls.connect(to) : net.connect({ allowHalfOpen: true, ...to } as net.NetConnectOpts);
+    const socket = secure
+      ? tls.connect(to)
+      : net.connect({ allowHalfOpen: true, ...to } as net.NetConnectOpts);
     const wire = new Wire(socket);
     scope.teardown(() => void socket.destroy());
     await new Promise<void>((resolve, reject) => {
@@ -306,7 +308,10 @@ export class Recorder {
 
   /** Waits until this holds. */
   until<T>(done: () => T | undefined): Promise<T> {
-    return this.#watch.until(done, () => `upstream got ${JSON.stringify(this.requests.map(({ line }) => line))}`);
+    return this.#watch.until(
+      done,
+      () => `upstream got ${JSON.stringify(this.requests.map(({ line }) => line))}`,
+    );
   }
 
   #take(socket: net.Socket): void {
@@ -328,7 +333,10 @@ export class Recorder {
         if (taken === undefined) break;
         rest = rest.slice(head.used + taken.used);
         headSeen = false;
-        this.#done({ line: got.line, fields: got.fields, body: taken.body, whole: true, connection: conn.index }, conn);
+        this.#done(
+          { line: got.line, fields: got.fields, body: taken.body, whole: true, connection: conn.index },
+          conn,
+        );
       }
       this.#watch.changed();
     });
@@ -337,7 +345,13 @@ export class Recorder {
       const head = splitHead(rest);
       if (head !== undefined) {
         const body = rest.slice(head.used);
-        this.requests.push({ line: head.line, fields: head.fields, body, whole: false, connection: conn.index });
+        this.requests.push({
+          line: head.line,
+          fields: head.fields,
+          body,
+          whole: false,
+          connection: conn.index,
+        });
       } else if (rest !== '') this.garbage.push(rest);
       rest = '';
       if (!socket.writableEnded) socket.end();

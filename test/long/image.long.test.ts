@@ -9,6 +9,7 @@ const PROMISES = [
   /^node is the only program /,
   /^no sources, no keys, no packages /,
   /^the image is smaller than \d+ MB /,
+  /^it is one process /,
   /^it runs as its own user /,
   /^it has no capability in CapEff /,
   /^it has no capability in CapPrm /,
