@@ -36,14 +36,14 @@ export async function capture(name, args, { env = {}, input, shown = false, limi
 }
 
 /** The `docker` command in this environment: `ask` tells how a call ended, `run` gives its output or throws. */
-function createDocker(env, own) {
+function createDocker(env) {
   const ask = (args, options) => capture('docker', args, { ...options, env });
   const run = async (args, options) => {
     const { ended, stdout, stderr } = await ask(args, options);
     if (ended !== 0) throw new StepError(`failed (${ended}): docker ${args.join(' ')}\n${stderr.trim()}`);
     return stdout.trim();
   };
-  return { ask, run, own };
+  return { ask, run };
 }
 
 /** Whether it answers within 10 s; a client without a daemon exits with 0, too, and says so. */
@@ -80,7 +80,7 @@ async function startDaemon(folder) {
     await ended;
   };
   // The builder of BuildKit would need a plug-in of the client; a bridge of its own a firewall.
-  const docker = createDocker({ DOCKER_HOST: host, DOCKER_BUILDKIT: '0', DOCKER_CONTEXT: '' }, true);
+  const docker = createDocker({ DOCKER_HOST: host, DOCKER_BUILDKIT: '0', DOCKER_CONTEXT: '' });
   for (const until = Date.now() + DAEMON_MS; Date.now() < until && over === undefined; await sleep(200)) {
     if (await answers(docker)) return { docker, stop };
   }
@@ -89,9 +89,14 @@ async function startDaemon(folder) {
   throw new StepError(`dockerd does not answer: ${over ?? `silent for ${DAEMON_MS / 1000} s`}\n${tail}`);
 }
 
+/** Takes the daemon's folder away; its last process may still be ending. */
+function remove(folder) {
+  fs.rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+}
+
 /** Does `work` with a Docker; throws a StepError where there is none and none can be started. */
 export async function withDocker(work) {
-  const running = createDocker({}, false);
+  const running = createDocker({});
   if (await answers(running)) return work(running);
   if (process.getuid() !== 0) throw new StepError('no Docker answers, and only root can start one');
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'tulle-docker-'));
@@ -102,7 +107,7 @@ export async function withDocker(work) {
       signal,
       async () => {
         await stop();
-        fs.rmSync(folder, { recursive: true, force: true });
+        remove(folder);
         process.exit(code);
       },
     ]);
@@ -114,6 +119,6 @@ export async function withDocker(work) {
       for (const [signal, handler] of handlers) process.off(signal, handler);
     }
   } finally {
-    fs.rmSync(folder, { recursive: true, force: true });
+    remove(folder);
   }
 }

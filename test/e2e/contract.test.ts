@@ -10,7 +10,7 @@ import type tls from 'node:tls';
 import t, { type Test } from 'tap';
 import { request, startUpstream, type Upstream } from '../http.js';
 import { freePort } from '../ports.js';
-import { type Running, root, type Scope, start, startTulle, temporaryFolder } from '../process.js';
+import { type Running, root, type Scope, start, startTulle } from '../process.js';
 import { certificates } from './rig.js';
 import { Wire } from './wire.js';
 

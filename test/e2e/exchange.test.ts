@@ -7,7 +7,7 @@ import path from 'node:path';
 import t, { type Test } from 'tap';
 import type { ProxyConfig } from '../../src/index.js';
 import { freePort, freePorts } from '../ports.js';
-import { temporaryFolder } from '../process.js';
+import { start, temporaryFolder } from '../process.js';
 import { BARE, certificates, simple, startProxy } from './rig.js';
 import {
   type Got,
@@ -720,4 +720,180 @@ t.test('an answer that does not come is asked for elsewhere, if that does no har
   t.same(await statuses(post('x')), [200, 200, 200, 502, 502, 502], 'a POST goes to one of them only');
   t.equal(resetting.requests.length - resets, 3);
   t.equal(recorder.requests.length - answers, 3);
+});
+
+t.test('a body that nobody takes is never read as requests', async (t) => {
+  const inner = 'GET /inner HTTP/1.1\r\nHost: a\r\n\r\n';
+  const { connect, recorder } = await rig(t, (config) => ({
+    ...config,
+    routes: [
+      {
+        name: 'some',
+        rules: [{ matches: [{ path: { prefix: '/known' } }], backends: [{ service: 'api' }] }],
+      },
+    ],
+  }));
+  const chunks = `${inner.length.toString(16)}\r\n${inner}\r\n0\r\n\r\n`;
+  for (const [name, framing, body] of [
+    ['a length', `Content-Length: ${inner.length}`, inner],
+    ['chunks', 'Transfer-Encoding: chunked', chunks],
+  ] as const) {
+    for (const pieces of [1, 2]) {
+      const wire = await connect();
+      const head = `POST /unknown HTTP/1.1\r\nHost: a\r\n${framing}\r\n\r\n`;
+      await wire.send(...(pieces === 1 ? [head + body] : [head, body]));
+      t.equal(reason(await wire.final()), '404 no_route', name);
+      await wire.closed();
+      t.equal(wire.text, '', `${name}: one answer`);
+    }
+  }
+  const wire = await connect();
+  await wire.send(
+    'POST /unknown HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n',
+    GET.replace(' / ', ' /known '),
+  );
+  t.equal((await wire.final())?.status, 404);
+  t.equal((await wire.final())?.status, 200, 'without a body the connection goes on');
+  t.same(
+    recorder.requests.map(({ line }) => line),
+    ['GET /known HTTP/1.1'],
+  );
+});
+
+t.test('an HTTP/1.0 client gets no chunks, and a broken connection for a broken answer', async (t) => {
+  const whole = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n';
+  const { connect, recorder, port } = await rig(t, undefined, { answer: () => whole });
+  const ask = async (): Promise<Wire> => {
+    const wire = await connect();
+    await wire.send('GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n');
+    return wire;
+  };
+  const answer = await (await ask()).final();
+  t.match(answer, { status: 200, body: 'ok', whole: true });
+  t.same(answer?.all('transfer-encoding'), []);
+  t.same(answer?.all('connection'), ['close']);
+  recorder.answer = (_got, { socket }) => {
+    socket.end(whole.slice(0, -20), 'latin1');
+    return undefined;
+  };
+  const args = ['-sS', '--http1.0', '--noproxy', '*', '--max-time', '10'];
+  for (let round = 0; round < 3; round += 1) {
+    const { status, stderr } = await start(t, ['curl', ...args, `http://127.0.0.1:${port}/`]).ended;
+    t.equal(status, 56, 'a reset, since the end of the connection would end the body');
+    t.match(stderr, /reset/);
+  }
+});
+
+t.test('an answer that comes before the body has ended', async (t) => {
+  const { connect, recorder } = await rig(t, undefined, {
+    onHead: ({ line }, { socket }) => {
+      if (!line.includes('/early')) return;
+      socket.write('HTTP/1.1 413 Too Much\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno!');
+      socket.end();
+    },
+  });
+  for (const size of [100, 4 << 20]) {
+    const wire = await connect();
+    const body = 'x'.repeat(size);
+    void wire.send(`POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`, body.slice(0, -1));
+    t.match(await wire.final(), { status: 413, body: 'no!', whole: true }, `${size} bytes`);
+    await wire.closed();
+  }
+  t.equal(recorder.flush().filter(({ whole }) => whole).length, 0);
+});
+
+t.test('many requests sent ahead, answers read late', async (t) => {
+  const answer = `HTTP/1.1 200 OK\r\nContent-Length: 2048\r\n\r\n${'y'.repeat(2048)}`;
+  const { connect, recorder } = await rig(t, undefined, { answer: () => answer });
+  const wire = await connect();
+  wire.socket.pause();
+  const count = 3_000;
+  void wire.send(GET.repeat(count));
+  await recorder.until(() => (recorder.requests.length > 100 ? true : undefined));
+  wire.socket.resume();
+  await recorder.until(() => (recorder.requests.length === count ? true : undefined));
+  for (let read = 0; read < count; read += 1) {
+    const found = await wire.final();
+    if (found?.body.length !== 2048 || !found.whole) t.fail(`answer ${read}: ${found?.line}`);
+  }
+  t.equal(recorder.connections, 1);
+});
+
+t.test('TLS at the listener', async (t) => {
+  const certs = await certificates(t);
+  const file = (name: string): string => path.join(certs, name);
+  const ca = readFileSync(file('ca.crt'));
+  const upstream = await freePort();
+  const keys = { cert: readFileSync(file('edge.crt')), key: readFileSync(file('edge.key')) };
+  const size = 3 << 20;
+  const recorder = await Recorder.start(t, {
+    listen: upstream,
+    tls: keys,
+    answer: ({ body }) =>
+      `HTTP/1.1 200 OK\r\nX-Got: ${body.length}\r\nTransfer-Encoding: chunked\r\n\r\n${size.toString(16)}\r\n${'y'.repeat(size)}\r\n0\r\n\r\n`,
+  });
+  const [port = 0, tight = 0] = await freePorts(2);
+  const listener = {
+    headers: BARE,
+    tls: { certificates: [{ cert: file('edge.crt'), key: file('edge.key') }] },
+  };
+  await startProxy(t, {
+    ...simple(port, []),
+    listeners: {
+      web: { ...listener, address: `127.0.0.1:${port}` },
+      tight: {
+        ...listener,
+        address: `127.0.0.1:${tight}`,
+        limits: { headerTimeout: '500ms', idleTimeout: '500ms' },
+      },
+    },
+    services: { api: { endpoints: [`127.0.0.1:${upstream}`], tls: { trustBundle: file('ca.crt') } } },
+  });
+  const connect = (to: number): Promise<Wire> => Wire.connect(t, { port: to, host: '127.0.0.1', ca });
+
+  const large = await connect(port);
+  for (let round = 0; round < 2; round += 1) {
+    await large.send(post('x'.repeat(size)));
+    const answer = await large.final();
+    t.same(answer?.all('x-got'), [String(size)], 'a large body, sealed twice');
+    t.equal(answer?.body.length, size);
+  }
+  t.equal(recorder.connections, 1);
+
+  const dripping = await connect(tight);
+  await dripping.send(...'GET / HTTP/1.1\r\nHo');
+  t.equal(reason(await dripping.final()), '408 header_timeout');
+  const idle = await connect(tight);
+  await idle.closed();
+  t.equal(idle.text, '');
+  for (const bytes of ['', '\x16\x03\x01']) {
+    const silent = await Wire.connect(t, { port: tight, host: '127.0.0.1' });
+    const began = Date.now();
+    await silent.send(bytes);
+    await silent.closed();
+    t.ok(Date.now() - began < 5_000, 'a handshake that does not come is cut');
+  }
+  for (const bytes of [
+    '\x16\x03\x01\xff\xff',
+    '\x15\x03\x01\x00\x02\x02\x28',
+    '\x17\x03\x03\x00\x01x',
+    '\x80\x2e\x01\x03\x01',
+  ]) {
+    const odd = await Wire.connect(t, { port: tight, host: '127.0.0.1' });
+    await odd.send(bytes.padEnd(400, '\0'));
+    await odd.closed();
+    t.notMatch(odd.text, 'HTTP');
+  }
+  const after = await connect(port);
+  await after.send(GET);
+  t.equal((await after.final())?.status, 200);
+});
+
+t.test('a second head that stops half-way', async (t) => {
+  const { connect } = await rig(t, listener({ limits: { headerTimeout: '300ms' } }));
+  const wire = await connect();
+  await wire.send(`${GET}GET /second HTTP/1.1\r\nHo`);
+  t.equal((await wire.final())?.status, 200);
+  t.equal(reason(await wire.final()), '408 header_timeout');
+  await wire.closed();
 });

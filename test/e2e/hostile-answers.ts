@@ -17,9 +17,9 @@ export interface HostileAnswer {
   readonly pieces: readonly string[];
   readonly method?: string;
   /** What the upstream does behind it. Default: nothing. */
-  readonly then?: 'close' | 'reset';
+  readonly ends?: 'close' | 'reset';
   /** True: the proxy must end the upstream's connection for it before anything else is asked. */
-  readonly ends?: boolean;
+  readonly settles?: boolean;
   readonly seen: Seen;
 }
 
@@ -105,10 +105,10 @@ const framing = refused([
 ]);
 
 /** An answer that breaks off; the head may or may not be out already. */
-function cut(rows: readonly Row[], then?: 'close' | 'reset'): HostileAnswer[] {
+function cut(rows: readonly Row[], ends?: 'close' | 'reset'): HostileAnswer[] {
   return rows.flatMap(([name, bytes]): HostileAnswer[] => {
     const end = bytes.indexOf('\r\n\r\n') + 4;
-    const rest = then === undefined ? {} : { then };
+    const rest = ends === undefined ? {} : { ends };
     return [
       { name, pieces: [bytes], seen: 'cut', ...rest },
       { name: `${name}, in pieces`, pieces: [bytes.slice(0, end), bytes.slice(end)], seen: 'cut', ...rest },
@@ -147,9 +147,9 @@ const bodies: HostileAnswer[] = [
     ],
     'reset',
   ),
-  { name: 'half a head', pieces: ['HTTP/1.1 200 OK\r\nContent-Le'], then: 'close', seen: 'refused' },
-  { name: 'no answer at all', pieces: [], then: 'close', seen: 'refused' },
-  { name: 'a reset instead of an answer', pieces: [], then: 'reset', seen: 'refused' },
+  { name: 'half a head', pieces: ['HTTP/1.1 200 OK\r\nContent-Le'], ends: 'close', seen: 'refused' },
+  { name: 'no answer at all', pieces: [], ends: 'close', seen: 'refused' },
+  { name: 'a reset instead of an answer', pieces: [], ends: 'reset', seen: 'refused' },
 ];
 
 const surplus: HostileAnswer[] = [
@@ -161,7 +161,7 @@ const surplus: HostileAnswer[] = [
   {
     name: 'a second answer a moment later',
     pieces: [ok(['Content-Length: 2'], 'ok'), SMUGGLED],
-    ends: true,
+    settles: true,
     seen: { status: 200, body: 'ok' },
   },
   {
@@ -214,13 +214,13 @@ const surplus: HostileAnswer[] = [
   {
     name: 'a body until the connection ends',
     pieces: [ok([], 'ok')],
-    then: 'close',
+    ends: 'close',
     seen: { status: 200, body: 'ok' },
   },
   {
     name: 'HTTP/1.0',
     pieces: ['HTTP/1.0 200 OK\r\n\r\nok'],
-    then: 'close',
+    ends: 'close',
     seen: { status: 200, body: 'ok' },
   },
   {

@@ -18,7 +18,10 @@ function report(t: Test, failures: readonly string[], rows: readonly { name: str
 }
 
 /** Goes through one row of requests; what went wrong, each as `name: …`. */
-async function exchange(scope: Scope, recorder: Recorder, port: number, row: Exchange): Promise<string[]> {
+async function exchange(
+  scope: Scope,
+  { recorder, port, row }: { recorder: Recorder; port: number; row: Exchange },
+): Promise<string[]> {
   const wrong: string[] = [];
   const say = (text: string): number => wrong.push(`${row.name}: ${text}`);
   recorder.flush();
@@ -78,7 +81,7 @@ t.test('requests: what is not beyond doubt reaches nobody', async (t) => {
   const failures: string[] = [];
   for (const row of EXCHANGES) {
     failures.push(
-      ...(await exchange(t, recorder, port, row).catch((cause: unknown) => [
+      ...(await exchange(t, { recorder, port, row }).catch((cause: unknown) => [
         `${row.name}: ${String(cause)}`,
       ])),
     );
@@ -105,7 +108,7 @@ async function hostileAnswer(
       say(`answered ${answer.line} ${JSON.stringify(answer.body)}, whole: ${answer.whole}`);
     }
   }
-  if (row.ends) await ended();
+  if (row.settles) await ended();
   for (const target of ['/next', '/after']) {
     if (wire.ended) wire = await Wire.connect(scope, { port, host: '127.0.0.1' });
     await wire.send(`GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`);
@@ -129,8 +132,8 @@ async function misbehave(row: HostileAnswer, { socket }: UpstreamConn): Promise<
     if (socket.destroyed) return;
     await new Promise((resolve) => socket.write(piece, 'latin1', resolve));
   }
-  if (row.then === 'close') socket.end();
-  if (row.then === 'reset') socket.resetAndDestroy();
+  if (row.ends === 'close') socket.end();
+  if (row.ends === 'reset') socket.resetAndDestroy();
 }
 
 t.test('answers: nothing hostile reaches the client', async (t) => {

@@ -4,44 +4,26 @@
 
 use crate::Error;
 use crate::running::Running;
-use crate::tls::{
-    ClientTls, Fingerprints, Material, ServerTls, Source, TlsConfigError, UpstreamTls, WallClock,
-};
+use crate::tls::{Loaded, Renewal, Source, TlsConfigError, UpstreamTls, WallClock};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tulle_snapshot::Checked;
 use tulle_snapshot::wire::ListenerTls;
 
-static SERIAL: AtomicU64 = AtomicU64::new(1);
-
-/// A TLS configuration and the files it was built from.
-pub(crate) struct Loaded<S: Source> {
-    source: S,
-    seen: Fingerprints,
-    pub(crate) built: S::Built,
-    /// Different for each build: connections made under another one are not reused.
-    pub(crate) serial: u64,
-}
+/// What a listener's handshakes run on.
+pub(crate) type Server = Loaded<ListenerTls>;
+/// What a service's handshakes run on.
+pub(crate) type Client = Loaded<UpstreamTls>;
 
 /// The TLS of all listeners and services, by index; none: plain text.
 #[derive(Clone, Default)]
 pub(crate) struct TlsTables {
-    pub(crate) server: Vec<Option<Arc<Loaded<ListenerTls>>>>,
-    pub(crate) client: Vec<Option<Arc<Loaded<UpstreamTls>>>>,
+    pub(crate) server: Vec<Option<Arc<Server>>>,
+    pub(crate) client: Vec<Option<Arc<Client>>>,
 }
 
 /// The clock that certificates are judged by.
-pub(crate) fn wall_clock() -> WallClock {
+fn wall_clock() -> WallClock {
     WallClock::new(|| crate::clock::wall().as_secs())
-}
-
-impl<S: Source> Loaded<S> {
-    fn load(source: S) -> Result<Arc<Self>, TlsConfigError> {
-        let material = Material::read(source.files());
-        let built = source.build(&material, &wall_clock())?;
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        Ok(Arc::new(Self { seen: material.fingerprints(), source, built, serial }))
-    }
 }
 
 impl TlsTables {
@@ -90,23 +72,24 @@ fn reuse_or_load<S: Source + PartialEq>(
     known: Option<Arc<Loaded<S>>>,
     source: S,
 ) -> Result<Arc<Loaded<S>>, TlsConfigError> {
-    match known.filter(|known| known.source == source && !known.seen.changed()) {
+    match known.filter(|known| known.is_current(&source)) {
         Some(known) => Ok(known),
-        None => Loaded::load(source),
+        None => Loaded::load(source, wall_clock()).map(Arc::new),
     }
 }
 
+/// Puts a newer build in the slot, if there is one to be had; true: there was.
 fn renew<S: Source + Clone>(slot: &mut Option<Arc<Loaded<S>>>, failed: impl FnOnce(&TlsConfigError)) -> bool {
-    let Some(loaded) = slot.as_ref().filter(|loaded| loaded.seen.changed()) else { return false };
-    match Loaded::load(loaded.source.clone()) {
-        Ok(fresh) => {
-            *slot = Some(fresh);
+    match slot.as_ref().map(|loaded| loaded.renew()) {
+        Some(Renewal::Rebuilt(fresh)) => {
+            *slot = Some(Arc::new(fresh));
             true
         }
-        Err(problem) => {
+        Some(Renewal::Failed(problem)) => {
             failed(&problem);
             false
         }
+        Some(Renewal::Unchanged) | None => false,
     }
 }
 
@@ -116,14 +99,4 @@ fn listener_error(name: &str, problem: &TlsConfigError) -> Error {
 
 fn service_error(name: &str, problem: &TlsConfigError) -> Error {
     Error::Service { service: name.to_owned(), problem: problem.to_string() }
-}
-
-/// What a listener's handshakes run on.
-pub(crate) type Server = Loaded<ListenerTls>;
-/// What a service's handshakes run on.
-pub(crate) type Client = Loaded<UpstreamTls>;
-
-#[expect(dead_code, reason = "the compiler checks that builds may move between threads")]
-fn is_shared(server: ServerTls, client: ClientTls) -> impl Send + Sync {
-    (server, client)
 }

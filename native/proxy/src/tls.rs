@@ -6,6 +6,7 @@
 mod clock;
 mod configs;
 mod error;
+mod loaded;
 mod material;
 mod peer;
 mod pem;
@@ -14,14 +15,13 @@ mod refusal;
 mod resolver;
 mod session;
 mod trust;
-mod watch;
 
 pub use clock::WallClock;
 pub use configs::{ClientTls, ServerTls, Source, UpstreamTls};
 pub use error::{TlsConfigError, TlsError};
+pub use loaded::{Loaded, Renewal};
 pub use material::{Fingerprints, Material};
 pub use peer::Peer;
 pub use pem::Expiry;
 pub use refusal::Refusal;
 pub use session::{Received, Session};
-pub use watch::{Change, Watcher};

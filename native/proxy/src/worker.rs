@@ -115,7 +115,7 @@ impl Worker {
             io: Io::default(),
             scratch: Scratch::default(),
             config: Rc::new(config),
-            pools: upstream::Pools::default(),
+            pools: upstream::Pools::new(),
             random,
             date: HttpDate::default(),
             waiting: VecDeque::new(),

@@ -214,28 +214,30 @@ fn events_and_facts_have_their_metrics() {
     let names = SHAPE.names(1);
     let (metrics, workers) = Metrics::new(&names, 2);
     let worker = &workers[1];
+    let (secure, api) = (worker.listener(1).unwrap(), worker.service(0).unwrap());
     for _ in 0..3 {
-        worker.connection_opened(1);
-        worker.upstream_opened(0);
-        worker.pool_hit(0);
+        secure.connection_opened();
+        api.connection_opened();
+        api.pool_hit();
     }
-    // Another worker's ends count as well.
-    workers[0].connection_opened(1);
-    workers[0].listener(1).unwrap().connection_closed();
-    workers[0].upstream_opened(0);
-    workers[0].service(0).unwrap().connection_closed();
-    worker.listener(1).unwrap().connection_closed();
-    worker.service(0).unwrap().connection_closed();
-    worker.connection_refused(1);
-    worker.tls_done(1, false);
-    worker.tls_done(1, true);
-    worker.tls_done(1, true);
-    worker.tls_failed(1);
-    worker.upstream_failed(0);
-    worker.pool_miss(0);
+    // Another worker's events count as well.
+    let others = (workers[0].listener(1).unwrap(), workers[0].service(0).unwrap());
+    others.0.connection_opened();
+    others.0.connection_closed();
+    others.1.connection_opened();
+    others.1.connection_closed();
+    secure.connection_closed();
+    api.connection_closed();
+    secure.connection_refused();
+    secure.tls_done(false);
+    secure.tls_done(true);
+    secure.tls_done(true);
+    secure.tls_failed();
+    api.connection_failed();
+    api.pool_miss();
     worker.panicked();
     worker.accept_paused();
-    worker.connection_opened(99);
+    assert!(worker.listener(99).is_none() && worker.service(99).is_none());
     let scrape = Scrape::of(&metrics);
     let cases: [Case; 22] = [
         ("tulle_connections_total", &[("listener", "secure")], 4.0),
@@ -316,8 +318,8 @@ fn series_survive_a_swap_that_moves_every_id() {
     let (metrics, mut workers) = Metrics::new(&SHAPE.names(1), 1);
     let worker = &mut workers[0];
     worker.observe(&record(1, (0, 2, 1), 200, 1));
-    worker.connection_opened(0);
     let open = worker.listener(0).cloned().unwrap();
+    open.connection_opened();
     let moved =
         Shape { listeners: &["new", "secure", "web"], routes: &[("b", 1), ("a", 2)], services: &["files"] };
     worker.rebind(moved.names(2));
@@ -334,6 +336,55 @@ fn series_survive_a_swap_that_moves_every_id() {
     assert_eq!(scrape.requests(["", "", "", "2xx"]), Some(1.0), "older than the generations kept");
     assert_eq!(scrape.value("tulle_connections_active", &[("listener", "web")]), Some(0.0));
     assert_eq!(scrape.value("tulle_connections_total", &[("listener", "web")]), Some(1.0));
+}
+
+#[test]
+fn a_connection_counts_under_the_name_that_it_began_under() {
+    let (metrics, mut workers) = Metrics::new(&SHAPE.names(1), 1);
+    let worker = &mut workers[0];
+    let (web, api) = (worker.listener(0).cloned().unwrap(), worker.service(0).cloned().unwrap());
+    web.connection_opened();
+    api.connection_opened();
+    // Their ids now belong to other names, and one of them is gone.
+    let moved = Shape { listeners: &["new", "web"], routes: &[("a", 1)], services: &["files"] };
+    worker.rebind(moved.names(2));
+    web.tls_done(false);
+    web.tls_done(true);
+    web.tls_failed();
+    web.connection_refused();
+    api.pool_hit();
+    api.pool_miss();
+    api.connection_failed();
+    api.connection_closed();
+    // The next connection to the listener counts in the same place.
+    let again = worker.listener(1).unwrap();
+    assert!(std::sync::Arc::ptr_eq(again, &web));
+    again.connection_opened();
+    let scrape = Scrape::of(&metrics);
+    let of = |name, label, values: [&str; 3], result: Option<&str>| {
+        values.map(|value| match result {
+            Some(result) => scrape.value(name, &[(label, value), ("result", result)]),
+            None => scrape.value(name, &[(label, value)]),
+        })
+    };
+    let listeners = |name, result| of(name, "listener", ["web", "new", "secure"], result);
+    let (two, one) = ([Some(2.0), Some(0.0), Some(0.0)], [Some(1.0), Some(0.0), Some(0.0)]);
+    assert_eq!(listeners("tulle_connections_total", None), two);
+    assert_eq!(listeners("tulle_connections_active", None), two);
+    assert_eq!(listeners("tulle_connections_refused_total", None), one);
+    for result in ["full", "resumed", "failed"] {
+        assert_eq!(listeners("tulle_tls_handshakes_total", Some(result)), one, "{result}");
+    }
+    for (name, api) in [
+        ("tulle_upstream_connections_total", 1.0),
+        ("tulle_upstream_connections_active", 0.0),
+        ("tulle_upstream_connections_failed_total", 1.0),
+        ("tulle_pool_reuse_total", 1.0),
+        ("tulle_pool_misses_total", 1.0),
+    ] {
+        let both = ["api", "files"].map(|service| scrape.value(name, &[("service", service)]));
+        assert_eq!(both, [Some(api), Some(0.0)], "{name}");
+    }
 }
 
 #[test]
@@ -375,7 +426,7 @@ fn stats_say_the_same_as_the_metrics() {
     let mut gone = record(1, (0, 0, 0), 0, 3_000_000);
     gone.reason = Reason::ClientClosed;
     workers[0].observe(&gone);
-    workers[0].connection_opened(0);
+    workers[0].listener(0).unwrap().connection_opened();
     let stats: serde_json::Value = serde_json::from_str(&metrics.stats_json(&process())).unwrap();
     let request = &stats["requests"][0];
     assert_eq!(request["listener"], "web");

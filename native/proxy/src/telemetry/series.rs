@@ -19,7 +19,7 @@ pub(super) const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"
 /// What stands in for names beyond the bound.
 pub(super) const OTHER: &str = "other";
 
-/// Of one listener.
+/// Of one listener on one worker. Events are counted only on that worker's thread.
 #[derive(Debug)]
 #[repr(align(64))]
 pub struct ListenerCounters {
@@ -47,13 +47,34 @@ impl ListenerCounters {
         }
     }
 
-    /// A connection counted as opened has ended. Only on the thread of the worker that the counters came from.
+    /// A connection was accepted. Whoever keeps it says [`ListenerCounters::connection_closed`] at its end.
+    pub fn connection_opened(&self) {
+        self.opened.add(1);
+    }
+
+    /// A connection counted as opened has ended.
     pub fn connection_closed(&self) {
         self.closed.add(1);
     }
+
+    /// A connection was closed at once, because the listener has as many as it may.
+    pub fn connection_refused(&self) {
+        self.refused.add(1);
+    }
+
+    /// A client's TLS handshake succeeded.
+    pub fn tls_done(&self, resumed: bool) {
+        let counter = if resumed { &self.tls_resumed } else { &self.tls_full };
+        counter.add(1);
+    }
+
+    /// A client's TLS handshake failed.
+    pub fn tls_failed(&self) {
+        self.tls_failed.add(1);
+    }
 }
 
-/// Of one service.
+/// Of one service on one worker. Events are counted only on that worker's thread.
 #[derive(Debug)]
 #[repr(align(64))]
 pub struct ServiceCounters {
@@ -79,9 +100,29 @@ impl ServiceCounters {
         }
     }
 
-    /// A connection counted as opened has ended. Only on the thread of the worker that the counters came from.
+    /// A connection was begun. Whoever keeps it says [`ServiceCounters::connection_closed`] at its end.
+    pub fn connection_opened(&self) {
+        self.opened.add(1);
+    }
+
+    /// A connection counted as opened has ended.
     pub fn connection_closed(&self) {
         self.closed.add(1);
+    }
+
+    /// A connection could not be established.
+    pub fn connection_failed(&self) {
+        self.failed.add(1);
+    }
+
+    /// A request found a pooled connection.
+    pub fn pool_hit(&self) {
+        self.pool_hits.add(1);
+    }
+
+    /// A request needed a new connection.
+    pub fn pool_miss(&self) {
+        self.pool_misses.add(1);
     }
 }
 

@@ -127,8 +127,8 @@ impl WorkerMetrics {
         }
     }
 
-    /// The counters of a listener of the current generation. A connection keeps the handle: it ends under the name that
-    /// it began under, whatever is applied meanwhile.
+    /// The counters of a listener of the current generation. A connection keeps the handle: what happens to it is counted
+    /// under the name that it began under, whatever is applied meanwhile.
     #[must_use]
     pub fn listener(&self, id: usize) -> Option<&Arc<ListenerCounters>> {
         self.listeners.by_id(id)
@@ -138,51 +138,6 @@ impl WorkerMetrics {
     #[must_use]
     pub fn service(&self, id: usize) -> Option<&Arc<ServiceCounters>> {
         self.services.by_id(id)
-    }
-
-    /// A connection was accepted. Whoever keeps the connection says [`ListenerCounters::connection_closed`] at its end.
-    pub fn connection_opened(&self, listener: usize) {
-        self.listeners.count(listener, |counters| &counters.opened);
-    }
-
-    /// A connection was closed at once, because the listener has as many as it may.
-    pub fn connection_refused(&self, listener: usize) {
-        self.listeners.count(listener, |counters| &counters.refused);
-    }
-
-    /// A client's TLS handshake succeeded.
-    pub fn tls_done(&self, listener: usize, resumed: bool) {
-        self.listeners.count(
-            listener,
-            |counters| {
-                if resumed { &counters.tls_resumed } else { &counters.tls_full }
-            },
-        );
-    }
-
-    /// A client's TLS handshake failed.
-    pub fn tls_failed(&self, listener: usize) {
-        self.listeners.count(listener, |counters| &counters.tls_failed);
-    }
-
-    /// A connection to a service was established. Whoever keeps it says [`ServiceCounters::connection_closed`].
-    pub fn upstream_opened(&self, service: usize) {
-        self.services.count(service, |counters| &counters.opened);
-    }
-
-    /// A connection to a service could not be established.
-    pub fn upstream_failed(&self, service: usize) {
-        self.services.count(service, |counters| &counters.failed);
-    }
-
-    /// A request found a pooled connection.
-    pub fn pool_hit(&self, service: usize) {
-        self.services.count(service, |counters| &counters.pool_hits);
-    }
-
-    /// A request needed a new connection.
-    pub fn pool_miss(&self, service: usize) {
-        self.services.count(service, |counters| &counters.pool_misses);
     }
 
     /// A panic was caught; it cost one connection.
@@ -250,12 +205,6 @@ impl<T> Scopes<T> {
 
     fn by_name(&self, name: &Arc<str>) -> Option<&Arc<T>> {
         self.by_name.get(name)
-    }
-
-    fn count(&self, id: usize, which: impl FnOnce(&T) -> &Counter) {
-        if let Some(counters) = self.by_id(id) {
-            which(counters).add(1);
-        }
     }
 }
 

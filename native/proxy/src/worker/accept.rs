@@ -59,7 +59,7 @@ impl Worker {
         let config = Rc::clone(&self.config);
         let Some(listener) = config.listener_named(name) else { return };
         if !listener.count.admit(listener.limits.connections) {
-            self.setup.metrics.connection_refused(usize::from(listener.index));
+            listener.counters.connection_refused();
             return;
         }
         let session = listener.tls.as_ref().map(|tls| tls.built.session()).transpose();
@@ -83,7 +83,7 @@ impl Worker {
         });
         let conn = Conn { link, deadline: Deadline::default(), role, queued: false };
         let Some(id) = self.register(conn) else { return listener.count.leave() };
-        self.setup.metrics.connection_opened(usize::from(listener.index));
+        listener.counters.connection_opened();
         if self.setup.counts {
             self.setup.shared.clients.join();
         }

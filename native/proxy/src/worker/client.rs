@@ -163,7 +163,7 @@ impl Worker {
         }
         client.phase = Phase::Idle;
         client.head_began = now;
-        self.setup.metrics.tls_done(usize::from(client.listener.index), resumed);
+        client.listener.counters.tls_done(resumed);
         let timeout = client.listener.limits.header_timeout_ms;
         self.set_deadline(id, now.after_ms(timeout));
     }
@@ -176,7 +176,7 @@ impl Worker {
         if let Role::Client(client) = &conn.role
             && client.phase == Phase::Handshake
         {
-            self.setup.metrics.tls_failed(usize::from(client.listener.index));
+            client.listener.counters.tls_failed();
         }
         self.abandon(id);
     }

@@ -4,6 +4,7 @@ use super::conn::{Conn, Role};
 use crate::certificates;
 use crate::running::{Place, Places, PoolKey, Running};
 use crate::shared::{Count, ServiceCounts};
+use crate::slab::Id;
 use crate::telemetry::{ListenerCounters, ServiceCounters, WorkerMetrics};
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -58,7 +59,7 @@ pub(crate) struct WorkerService {
     /// Of the whole service, then of each subset.
     balancers: Vec<RefCell<Box<dyn Balancer + Send>>>,
     /// By place: the worker's pool.
-    pools: Vec<Cell<usize>>,
+    pools: Vec<Cell<Option<Id>>>,
 }
 
 /// The time limits of a rule.
@@ -138,12 +139,12 @@ impl WorkerService {
         self.places.list.get(place as usize)
     }
 
-    pub(crate) fn pool_of(&self, place: u32) -> Option<usize> {
-        self.pools.get(place as usize).map(Cell::get)
+    pub(crate) fn pool_of(&self, place: u32) -> Option<Id> {
+        self.pools.get(place as usize)?.get()
     }
 
-    pub(crate) fn pools(&self) -> impl Iterator<Item = usize> + '_ {
-        self.pools.iter().map(Cell::get)
+    pub(crate) fn pools(&self) -> impl Iterator<Item = Id> + '_ {
+        self.pools.iter().filter_map(Cell::get)
     }
 
     fn keys(&self) -> impl Iterator<Item = PoolKey> + '_ {
@@ -155,9 +156,9 @@ impl WorkerService {
         })
     }
 
-    pub(crate) fn bind_pools(&self, mut bind: impl FnMut(&PoolKey) -> usize) {
+    pub(crate) fn bind_pools(&self, mut bind: impl FnMut(&PoolKey) -> Id) {
         for (key, pool) in self.keys().zip(&self.pools) {
-            pool.set(bind(&key));
+            pool.set(Some(bind(&key)));
         }
     }
 }
@@ -202,7 +203,7 @@ fn service(running: &Arc<Running>, index: usize, metrics: &WorkerMetrics) -> Opt
         },
         name: wire.name.as_str().into(),
         balancers: places.members.iter().map(|_| RefCell::new(balancer(wire.load_balancing))).collect(),
-        pools: places.list.iter().map(|_| Cell::new(0)).collect(),
+        pools: places.list.iter().map(|_| Cell::new(None)).collect(),
         places,
     })
 }

@@ -64,7 +64,7 @@ pub(crate) enum Phase {
 
 /// A connection to an endpoint.
 pub(crate) struct Upstream {
-    pub(crate) pool: usize,
+    pub(crate) pool: Id,
     pub(crate) service: Rc<WorkerService>,
     /// What TLS verified, where there is TLS.
     pub(crate) host: Option<Box<str>>,

@@ -28,7 +28,7 @@ impl Worker {
         match self.conns.get(id).map(|conn| &conn.role) {
             Some(Role::Client(client)) => match client.phase {
                 Phase::Handshake => {
-                    self.setup.metrics.tls_failed(usize::from(client.listener.index));
+                    client.listener.counters.tls_failed();
                     self.abandon(id);
                 }
                 Phase::Idle | Phase::Lingering => self.close(id),

@@ -29,10 +29,10 @@ impl Worker {
         x.attempts += 1;
         x.record.endpoint = facts.endpoint;
         if !fresh && let Some(id) = self.take_idle(pool) {
-            self.setup.metrics.pool_hit(usize::from(service.index));
+            service.counters.pool_hit();
             return self.attached(exchange, id, true);
         }
-        self.setup.metrics.pool_miss(usize::from(service.index));
+        service.counters.pool_miss();
         if !service.counts.connections.admit(service.pool.connections) {
             return self.wait_for_room(exchange, &service);
         }
@@ -218,7 +218,7 @@ impl Worker {
         if let Some(service) = &x.service
             && matches!(reason, Reason::ConnectFailure | Reason::ConnectTimeout | Reason::UpstreamTls)
         {
-            self.setup.metrics.upstream_failed(usize::from(service.index));
+            service.counters.connection_failed();
         }
     }
 

@@ -7,53 +7,42 @@ use super::conn::{Conn, Role, State, Upstream};
 use super::{TURNS, Worker};
 use crate::io::{Connecting, Link, LinkError, Socket};
 use crate::running::{Address, Place, PoolKey};
-use crate::slab::Id;
+use crate::slab::{Id, Slab};
 use crate::telemetry::Reason;
 use crate::timers::Deadline;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-/// A worker's connections to one endpoint.
+/// A worker's idle connections to one endpoint. The last one given back is the first one taken, so that the others may
+/// become idle enough to close.
 #[derive(Default)]
-pub(super) struct Pool {
-    /// The last one given back is the first one taken: the others may become idle enough to close.
-    idle: Vec<Id>,
-    /// No configuration names the endpoint any more: connections that come back are closed.
-    retired: bool,
-}
+pub(super) struct Pool(Vec<Id>);
 
-/// All pools of a worker. They survive configuration changes: an endpoint that stays keeps its connections.
-#[derive(Default)]
+/// All pools of a worker. They survive configuration changes: an endpoint that stays keeps its connections. The id of a
+/// pool whose endpoint is gone finds nothing ever after, so what comes back for it is closed.
 pub(super) struct Pools {
-    pools: Vec<Pool>,
-    by_key: HashMap<PoolKey, usize, foldhash::fast::RandomState>,
+    pools: Slab<Pool>,
+    by_key: HashMap<PoolKey, Id, foldhash::fast::RandomState>,
 }
 
 impl Pools {
+    pub(super) fn new() -> Self {
+        Self { pools: Slab::new(), by_key: HashMap::default() }
+    }
+
     /// The pool of an endpoint, new or known.
-    fn bind(&mut self, key: &PoolKey) -> usize {
-        if let Some(index) = self.by_key.get(key) {
-            return *index;
-        }
-        let index = self.pools.iter().position(|pool| pool.retired && pool.idle.is_empty());
-        let index = index.unwrap_or_else(|| {
-            self.pools.push(Pool::default());
-            self.pools.len() - 1
-        });
-        if let Some(pool) = self.pools.get_mut(index) {
-            pool.retired = false;
-        }
-        self.by_key.insert(key.clone(), index);
-        index
+    fn bind(&mut self, key: &PoolKey) -> Id {
+        let pools = &mut self.pools;
+        *self.by_key.entry(key.clone()).or_insert_with(|| pools.insert(Box::default()))
     }
 
-    fn pop(&mut self, pool: usize) -> Option<Id> {
-        self.pools.get_mut(pool)?.idle.pop()
+    fn pop(&mut self, pool: Id) -> Option<Id> {
+        self.pools.get_mut(pool)?.0.pop()
     }
 
-    fn forget(&mut self, pool: usize, id: Id) {
+    fn forget(&mut self, pool: Id, id: Id) {
         if let Some(pool) = self.pools.get_mut(pool) {
-            pool.idle.retain(|idle| *idle != id);
+            pool.0.retain(|idle| *idle != id);
         }
     }
 }
@@ -65,11 +54,10 @@ impl Worker {
         let named: HashSet<PoolKey> = config.pool_keys().collect();
         let mut orphans = Vec::new();
         let Pools { pools, by_key } = &mut self.pools;
-        by_key.retain(|key, index| {
+        by_key.retain(|key, pool| {
             let keep = named.contains(key);
-            if let Some(pool) = pools.get_mut(*index).filter(|_| !keep) {
-                pool.retired = true;
-                orphans.append(&mut pool.idle);
+            if !keep && let Some(gone) = pools.remove(*pool) {
+                orphans.extend(gone.0);
             }
             keep
         });
@@ -82,7 +70,7 @@ impl Worker {
     }
 
     /// An idle connection of the pool that is still whole.
-    pub(super) fn take_idle(&mut self, pool: usize) -> Option<Id> {
+    pub(super) fn take_idle(&mut self, pool: Id) -> Option<Id> {
         while let Some(id) = self.pools.pop(pool) {
             if self.is_quiet(id) {
                 if let Some(conn) = self.conns.get_mut(id) {
@@ -97,7 +85,7 @@ impl Worker {
 
     /// Whether a connection to any of the service's places is idle.
     pub(super) fn has_idle(&self, service: &WorkerService) -> bool {
-        service.pools().any(|pool| self.pools.pools.get(pool).is_some_and(|pool| !pool.idle.is_empty()))
+        service.pools().any(|pool| self.pools.pools.get(pool).is_some_and(|pool| !pool.0.is_empty()))
     }
 
     /// Whether an idle connection may serve: no end, and no bytes that nobody asked for and the next answer would begin
@@ -121,7 +109,7 @@ impl Worker {
         exchange: Id,
         service: &Rc<WorkerService>,
         place: &Place,
-        pool: usize,
+        pool: Id,
     ) -> Result<Id, Reason> {
         let connecting = match &place.address {
             Address::Tcp(address) => Socket::connect_tcp(address),
@@ -143,7 +131,7 @@ impl Worker {
         let role = Role::Upstream(Upstream { pool, service: Rc::clone(service), host, state, requests: 0 });
         let conn = Conn { link, deadline: Deadline::default(), role, queued: false };
         let id = self.register(conn).ok_or(Reason::Overload)?;
-        self.setup.metrics.upstream_opened(usize::from(service.index));
+        service.counters.connection_opened();
         self.set_deadline(id, self.now.after_ms(service.connect_timeout_ms));
         Ok(id)
     }
@@ -260,10 +248,10 @@ impl Worker {
         let pool = self.pools.pools.get_mut(upstream.pool);
         // Another worker's request waits for a connection: this one makes room.
         let wanted = upstream.service.counts.waiting.0.now() > 0 && self.waiting.is_empty();
-        let room = |pool: &&mut Pool| !pool.retired && pool.idle.len() < limits.idle_per_endpoint as usize;
+        let room = |pool: &&mut Pool| pool.0.len() < limits.idle_per_endpoint as usize;
         match pool.filter(|pool| healthy && !worn && !wanted && room(pool)) {
             Some(pool) => {
-                pool.idle.push(id);
+                pool.0.push(id);
                 upstream.state = State::Idle;
                 self.timers.set(id, &mut conn.deadline, now.after_ms(limits.idle_timeout_ms));
             }

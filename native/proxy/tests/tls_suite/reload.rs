@@ -2,8 +2,8 @@
 
 use crate::pki::*;
 use proptest::prelude::*;
-use tulle_proxy::tls::{Change, ClientTls, Fingerprints, Material, ServerTls, Source, Watcher};
-use tulle_snapshot::wire::{Certificate, ServiceTls};
+use tulle_proxy::tls::{ClientTls, Fingerprints, Loaded, Material, Renewal, ServerTls, Source};
+use tulle_snapshot::wire::{Certificate, ListenerTls, ServiceTls};
 
 struct World {
     dir: Dir,
@@ -36,39 +36,125 @@ impl World {
     }
 }
 
+/// What `loaded` becomes when its files are looked at; panics when that is nothing new.
+fn rebuilt<S: Source + Clone>(loaded: &Loaded<S>) -> Loaded<S> {
+    match loaded.renew() {
+        Renewal::Rebuilt(fresh) => fresh,
+        Renewal::Unchanged => panic!("not noticed"),
+        Renewal::Failed(error) => panic!("not taken up: {error}"),
+    }
+}
+
+/// What stands against a new build.
+fn failed<S: Source + Clone>(loaded: &Loaded<S>) -> String {
+    match loaded.renew() {
+        Renewal::Failed(error) => error.to_string(),
+        Renewal::Unchanged => panic!("not noticed"),
+        Renewal::Rebuilt(_) => panic!("taken up"),
+    }
+}
+
+fn unchanged<S: Source + Clone>(loaded: &Loaded<S>) -> bool {
+    matches!(loaded.renew(), Renewal::Unchanged)
+}
+
 #[test]
 fn a_new_certificate_is_taken_up_and_a_broken_one_is_not() {
     let world = World::new();
-    let (mut watcher, first) =
-        Watcher::start(simple_listener(vec![world.edge()]), world.time.clock()).unwrap();
-    assert!(matches!(watcher.poll(), Change::None));
-    let old = world.shown(&first);
+    let first = Loaded::load(simple_listener(vec![world.edge()]), world.time.clock()).unwrap();
+    assert!(unchanged(&first));
+    let old = world.shown(&first.built);
 
     let renewed = world.ca.leaf(dns_params(&["localhost"]));
-    // The certificate alone, then its key: in between they do not belong together, which is not worth a word.
+    // The certificate alone, then its key: in between they do not belong together.
     world.dir.write("edge.crt", &renewed.chain);
-    assert!(matches!(watcher.poll(), Change::None));
+    let torn = format!(
+        "{}: the private key does not belong to the certificate in {}",
+        world.dir.path("edge.key"),
+        world.dir.path("edge.crt")
+    );
+    assert_eq!(failed(&first), torn);
+    assert_eq!(world.shown(&first.built), old);
     world.dir.write("edge.key", &renewed.key);
-    let Change::Rebuilt(second) = watcher.poll() else { panic!("not taken up") };
-    assert!(watcher.failure().is_none());
-    assert_ne!(world.shown(&second), old);
-    assert_eq!(world.shown(&first), old);
-    assert!(matches!(watcher.poll(), Change::None));
+    let second = rebuilt(&first);
+    assert_ne!(world.shown(&second.built), old);
+    assert_eq!(world.shown(&first.built), old);
+    assert!(unchanged(&second));
 
-    // A broken one stays broken: said once, at the second look.
+    // A broken one stays broken, and is seen to be so at each look.
     world.dir.write("edge.key", "nothing of use");
-    assert!(matches!(watcher.poll(), Change::None));
-    let Change::Failed(error) = watcher.poll() else { panic!("not noticed") };
+    let line = format!("{}: there is no private key in it (expected PEM)", world.dir.path("edge.key"));
+    assert_eq!([failed(&second), failed(&second)], [line.clone(), line]);
+    assert_ne!(world.shown(&second.built), old);
+
+    // What is in use is there again: nothing to do. Then a third one, from where the second stands.
+    world.dir.write("edge.key", &renewed.key);
+    assert!(unchanged(&second));
+    world.edge();
+    let third = rebuilt(&second);
+    assert_ne!(world.shown(&third.built), world.shown(&second.built));
+    assert!(first.serial > 0 && second.serial > first.serial && third.serial > second.serial);
+}
+
+#[test]
+fn files_that_cannot_be_used_at_first_are_not_loaded() {
+    let world = World::new();
+    let listener = simple_listener(vec![world.edge()]);
+    world.dir.write("edge.key", "nothing of use");
+    let error = Loaded::load(listener, world.time.clock()).unwrap_err().to_string();
     assert_eq!(
-        error.to_string(),
+        error,
         format!("{}: there is no private key in it (expected PEM)", world.dir.path("edge.key"))
     );
-    assert!(matches!(watcher.poll(), Change::None));
-    assert_eq!(watcher.failure(), Some(&error));
+}
 
-    world.dir.write("edge.key", &renewed.key);
-    assert!(matches!(watcher.poll(), Change::Rebuilt(_)));
-    assert!(watcher.failure().is_none());
+#[test]
+fn a_build_is_current_for_its_settings_and_files_only() {
+    let world = World::new();
+    let listener = simple_listener(vec![world.edge()]);
+    let loaded = Loaded::load(listener.clone(), world.time.clock()).unwrap();
+    assert!(loaded.is_current(&listener));
+    assert!(!loaded.is_current(&ListenerTls { tls12: false, ..listener.clone() }));
+    let key = std::fs::read(world.dir.path("edge.key")).unwrap();
+    world.dir.write("edge.key", "nothing of use");
+    assert!(!loaded.is_current(&listener));
+    world.dir.write("edge.key", key);
+    assert!(loaded.is_current(&listener));
+    world.edge();
+    assert!(!loaded.is_current(&listener));
+    assert!(rebuilt(&loaded).is_current(&listener));
+}
+
+#[test]
+fn a_renewed_build_is_judged_by_the_same_clock() {
+    let world = World::new();
+    let loaded = Loaded::load(simple_listener(vec![world.edge()]), world.time.clock()).unwrap();
+    assert_eq!(loaded.built.warnings(), [] as [&str; 0]);
+    world.time.set(T0 + 4 * DAY);
+    assert!(unchanged(&loaded), "time alone changes no file");
+    world.edge();
+    let line = format!("{}: the certificate expired 3 days ago", world.dir.path("edge.crt"));
+    assert_eq!(rebuilt(&loaded).built.warnings(), [line]);
+}
+
+#[test]
+fn a_services_files_are_looked_at_too() {
+    let world = World::new();
+    let web = world.dir.pair("web", &world.ca.svid(WEB));
+    let service = mutual_service(web, world.bundle.clone(), &[REVIEWS]);
+    let first = Loaded::load(service.clone(), world.time.clock()).unwrap();
+    let reviews = world.dir.pair("reviews", &world.ca.svid(REVIEWS));
+    let listener = server(&mutual_listener(reviews, world.bundle.clone()), &world.time);
+    let mut pair = Pair::between(&first.built, &listener);
+    pair.handshake().unwrap();
+    assert!(first.built.still_trusted(&pair.client.session, None));
+
+    world.dir.write("ca.crt", Ca::new("other").pem);
+    let distrusting = rebuilt(&first);
+    assert!(distrusting.is_current(&service) && !first.is_current(&service));
+    assert!(!distrusting.built.still_trusted(&pair.client.session, None));
+    std::fs::remove_file(world.dir.path("ca.crt")).unwrap();
+    assert_eq!(failed(&distrusting), format!("{}: does not exist", world.dir.path("ca.crt")));
 }
 
 #[test]
@@ -80,30 +166,30 @@ fn revocation_and_distrust_reach_living_connections() {
     let mut listener =
         mutual_listener(world.dir.pair("reviews", &world.ca.svid(REVIEWS)), world.bundle.clone());
     listener.crl = Some(world.dir.write("crl.pem", ""));
-    let (mut watcher, first) = Watcher::start(listener, world.time.clock()).unwrap();
-    let mut pair = Pair::between(&service, &first);
-    assert!(first.still_trusted(&pair.server.session), "a handshake decides by itself");
+    let first = Loaded::load(listener, world.time.clock()).unwrap();
+    let mut pair = Pair::between(&service, &first.built);
+    assert!(first.built.still_trusted(&pair.server.session), "a handshake decides by itself");
     pair.handshake().unwrap();
-    assert!(first.still_trusted(&pair.server.session));
+    assert!(first.built.still_trusted(&pair.server.session));
 
     world.dir.write("crl.pem", world.ca.crl(&[&leaf.serial], T0 + DAY));
-    let Change::Rebuilt(revoking) = watcher.poll() else { panic!("not taken up") };
-    assert!(!revoking.still_trusted(&pair.server.session));
-    let mut again = Pair::between(&service, &revoking);
+    let revoking = rebuilt(&first);
+    assert!(!revoking.built.still_trusted(&pair.server.session));
+    let mut again = Pair::between(&service, &revoking.built);
     assert!(matches!(again.handshake(), Err(Failure::Server(error)) if error.reason() == "revoked"));
 
     // Another root instead.
     world.dir.write("crl.pem", "");
     world.dir.write("ca.crt", Ca::new("other").pem);
-    let Change::Rebuilt(distrusting) = watcher.poll() else { panic!("not taken up") };
-    assert!(!distrusting.still_trusted(&pair.server.session));
+    let distrusting = rebuilt(&revoking);
+    assert!(!distrusting.built.still_trusted(&pair.server.session));
 
     // Both roots, as during a rotation.
     world.dir.write("ca.crt", format!("{}{}", Ca::new("other").pem, world.ca.pem));
-    let Change::Rebuilt(both) = watcher.poll() else { panic!("not taken up") };
-    assert!(both.still_trusted(&pair.server.session));
+    let both = rebuilt(&distrusting);
+    assert!(both.built.still_trusted(&pair.server.session));
     world.time.set(T0 + DAY + 1);
-    assert!(!both.still_trusted(&pair.server.session), "no connection outlives its peer's certificate");
+    assert!(!both.built.still_trusted(&pair.server.session), "no connection outlives its peer's certificate");
 }
 
 #[test]
@@ -127,6 +213,14 @@ fn clients_look_again_too() {
     assert!(by_name("localhost", &world.bundle));
     assert!(!by_name("other.test", &world.bundle));
     assert!(!by_name("localhost", &world.dir.write("other.crt", Ca::new("other").pem)));
+}
+
+#[test]
+fn builds_may_be_shared_by_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    let world = World::new();
+    shared(&Loaded::load(simple_listener(vec![world.edge()]), world.time.clock()).unwrap());
+    shared(&Loaded::load(simple_service(&world.bundle, "localhost"), world.time.clock()).unwrap());
 }
 
 #[test]
