@@ -125,6 +125,8 @@ function cargoEnv() {
   if (spawnSync('cargo', ['--version'], { env }).status !== 0) {
     throw new StepError('cargo was not found: install Rust 1.88 or later (https://rustup.rs)');
   }
+  // `napi build` names its target; named everywhere, all share what was built once.
+  env.CARGO_BUILD_TARGET ??= `${process.arch === 'x64' ? 'x86_64' : 'aarch64'}-unknown-linux-gnu`;
   return env;
 }
 

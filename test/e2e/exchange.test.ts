@@ -897,3 +897,87 @@ t.test('a second head that stops half-way', async (t) => {
   t.equal(reason(await wire.final()), '408 header_timeout');
   await wire.closed();
 });
+
+t.test('numbers are per process, however many workers', async (t) => {
+  const workers = (config: ProxyConfig): ProxyConfig => ({ ...config, workers: 4 });
+
+  t.test('connections of a listener', async (t) => {
+    const { connect } = await rig(t, (config) => workers(listener({ limits: { connections: 3 } })(config)));
+    const wires = await Promise.all(Array.from({ length: 12 }, connect));
+    const answers = await Promise.all(
+      wires.map(async (wire) => {
+        await wire.send(GET);
+        return (await wire.final())?.status;
+      }),
+    );
+    t.equal(answers.filter((status) => status === 200).length, 3);
+  });
+
+  t.test('connections of a service, whichever worker has the idle one', async (t) => {
+    const { connect, recorder } = await rig(t, (config) =>
+      workers(service({ endpoints: config.services?.api?.endpoints, limits: { connections: 1 } })(config)),
+    );
+    const found = [];
+    for (let round = 0; round < 16; round += 1) {
+      const wire = await connect();
+      await wire.send(GET);
+      found.push(reason(await wire.final()));
+      wire.socket.destroy();
+    }
+    t.same(new Set(found), new Set(['200 ']), found.join());
+    t.ok(recorder.sockets.size <= 1, `${recorder.sockets.size} connections`);
+  });
+
+  t.test('who waits is served when another worker lets go', async (t) => {
+    const { connect, recorder } = await rig(
+      t,
+      (config) =>
+        workers(service({ endpoints: config.services?.api?.endpoints, limits: { connections: 1 } })(config)),
+      {
+        answer: (_got, { socket }) => {
+          setTimeout(
+            () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok'),
+            20,
+          );
+          return undefined;
+        },
+      },
+    );
+    const wires = await Promise.all(Array.from({ length: 8 }, connect));
+    const found = await Promise.all(
+      wires.map(async (wire) => {
+        await wire.send(GET);
+        return reason(await wire.final());
+      }),
+    );
+    t.same(new Set(found), new Set(['200 ']), found.join());
+    t.equal(recorder.requests.length, 8);
+  });
+});
+
+t.test('an upstream connection serves as many requests as it may', async (t) => {
+  const { connect, recorder } = await rig(t, (config) =>
+    service({ endpoints: config.services?.api?.endpoints, pool: { requestsPerConnection: 3 } })(config),
+  );
+  const wire = await connect();
+  for (let round = 0; round < 9; round += 1) {
+    await wire.send(GET);
+    t.equal((await wire.final())?.status, 200);
+  }
+  t.same(
+    recorder.requests.map(({ connection }) => connection),
+    [0, 0, 0, 1, 1, 1, 2, 2, 2],
+  );
+});
+
+t.test('an idle upstream connection is closed in time', async (t) => {
+  const { connect, recorder } = await rig(t, (config) =>
+    service({ endpoints: config.services?.api?.endpoints, pool: { idleTimeout: '200ms' } })(config),
+  );
+  const wire = await connect();
+  await wire.send(GET);
+  t.equal((await wire.final())?.status, 200);
+  const began = Date.now();
+  await recorder.until(() => (recorder.sockets.size === 0 ? true : undefined));
+  t.ok(Date.now() - began < 2_000);
+});

@@ -1,12 +1,14 @@
 // Hostile and unusual HTTP/1 through a running proxy, judged by what reaches the other side.
 
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import t, { type Test } from 'tap';
 import { freePorts } from '../ports.js';
 import type { Scope } from '../process.js';
 import { ANSWERS, type HostileAnswer } from './hostile-answers.js';
 import { EXCHANGES, type Exchange } from './hostile-requests.js';
-import { simple, startProxy } from './rig.js';
+import { certificates, simple, startProxy, untilDeserted } from './rig.js';
 import { type Got, Recorder, type UpstreamConn, Wire } from './wire.js';
 
 /** Shows a table's failures as lines, and counts its rows. */
@@ -75,7 +77,7 @@ function compare(row: Exchange, got: readonly Got[], say: (text: string) => void
 t.test('requests: what is not beyond doubt reaches nobody', async (t) => {
   const [port = 0, upstream = 0] = await freePorts(2);
   const recorder = await Recorder.start(t, { listen: upstream });
-  await startProxy(t, simple(port, [`127.0.0.1:${upstream}`]));
+  const proxy = await startProxy(t, simple(port, [`127.0.0.1:${upstream}`]));
   t.ok(EXCHANGES.length >= 220, `${EXCHANGES.length} exchanges`);
   t.equal(new Set(EXCHANGES.map(({ name }) => name)).size, EXCHANGES.length, 'names tell rows apart');
   const failures: string[] = [];
@@ -87,6 +89,7 @@ t.test('requests: what is not beyond doubt reaches nobody', async (t) => {
     );
   }
   report(t, failures, EXCHANGES);
+  await untilDeserted(proxy);
 });
 
 /** Goes through one hostile answer on a connection that is used again; `ended`: the upstream's connection is. */
@@ -149,7 +152,7 @@ t.test('answers: nothing hostile reaches the client', async (t) => {
     return undefined;
   };
   await Recorder.start(t, { listen: upstream, answer });
-  await startProxy(t, simple(port, [`127.0.0.1:${upstream}`]));
+  const proxy = await startProxy(t, simple(port, [`127.0.0.1:${upstream}`]));
   t.ok(ANSWERS.length >= 50, `${ANSWERS.length} answers`);
   t.equal(new Set(ANSWERS.map(({ name }) => name)).size, ANSWERS.length, 'names tell rows apart');
   const failures: string[] = [];
@@ -162,6 +165,7 @@ t.test('answers: nothing hostile reaches the client', async (t) => {
     );
   }
   report(t, failures, ANSWERS);
+  await untilDeserted(proxy);
 });
 
 /** The same numbers each time: what fails once fails again. */
@@ -210,7 +214,7 @@ function mutate(bytes: string, random: (below: number) => number): string {
 t.test('requests with a few bytes wrong never make two, nor half a one', async (t) => {
   const [port = 0, upstream = 0] = await freePorts(2);
   const recorder = await Recorder.start(t, { listen: upstream });
-  await startProxy(t, simple(port, [`127.0.0.1:${upstream}`]));
+  const proxy = await startProxy(t, simple(port, [`127.0.0.1:${upstream}`]));
   const seeds = [
     'POST /a?b HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nX-A: b\r\n\r\nhello',
     'POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nX-T: z\r\n\r\n',
@@ -248,5 +252,119 @@ t.test('requests with a few bytes wrong never make two, nor half a one', async (
       wrong.push(`${JSON.stringify(bytes)}: upstream got ${garbage}`);
   }
   t.same(wrong, []);
+  await untilDeserted(proxy);
   t.ok(counts.passed > 50 && counts.refused > 200, JSON.stringify(counts));
+});
+
+/** Cuts text into up to `most` pieces at random places. */
+function split(text: string, most: number, random: (below: number) => number): string[] {
+  const cuts = Array.from({ length: random(most) }, () => random(text.length)).sort((a, b) => a - b);
+  return [0, ...cuts]
+    .map((from, index) => text.slice(from, cuts[index] ?? text.length))
+    .filter((piece) => piece !== '');
+}
+
+/** The same body, framed in one of the ways there are. */
+function frame(body: string, kind: number, random: (below: number) => number): string {
+  if (kind === 0) return `Content-Length: ${body.length}\r\n\r\n${body}`;
+  const chunks = split(body, 6, random).map((piece) => `${piece.length.toString(16)}\r\n${piece}\r\n`);
+  return `Transfer-Encoding: chunked\r\n\r\n${chunks.join('')}0\r\n\r\n`;
+}
+
+t.test('wherever messages are cut on their way, they arrive as they were', async (t) => {
+  const [port = 0, secure = 0, upstream = 0] = await freePorts(3);
+  const random = createRandom(7);
+  const echo = async (body: string, { socket }: UpstreamConn): Promise<void> => {
+    const head = random(4) === 0 ? 'HTTP/1.1 103 Early Hints\r\nX-A: b\r\n\r\n' : '';
+    for (const piece of split(`${head}HTTP/1.1 200 OK\r\n${frame(body, random(2), random)}`, 8, random)) {
+      await new Promise((resolve) => socket.write(piece, 'latin1', resolve));
+      if (random(2) === 0) await new Promise(setImmediate);
+    }
+  };
+  const recorder = await Recorder.start(t, {
+    listen: upstream,
+    answer: ({ body }, conn) => {
+      void echo(body, conn);
+      return undefined;
+    },
+  });
+  const certs = await certificates(t);
+  const [cert, key] = ['edge.crt', 'edge.key'].map((name) => path.join(certs, name));
+  const config = simple(port, [`127.0.0.1:${upstream}`]);
+  const tls = { certificates: [{ cert: cert ?? '', key: key ?? '' }] };
+  const proxy = await startProxy(t, {
+    ...config,
+    listeners: { ...config.listeners, secure: { address: `127.0.0.1:${secure}`, tls } },
+  });
+  const ca = readFileSync(path.join(certs, 'ca.crt'));
+  const round = async (wire: Wire, index: number): Promise<string[]> => {
+    const bodies = Array.from(
+      { length: 1 + random(6) },
+      (_, at) => `${index}.${at}.${'z'.repeat(random(3) === 0 ? random(90_000) : random(40))}`,
+    );
+    const requests = bodies.map(
+      (body) => `POST /${body.length} HTTP/1.1\r\nHost: a\r\n${frame(body, random(2), random)}`,
+    );
+    void wire.send(...split(requests.join(''), 24, random));
+    const wrong: string[] = [];
+    for (const body of bodies) {
+      const answer = await wire.final();
+      if (answer?.status !== 200 || answer.body !== body)
+        wrong.push(`${index}: ${answer?.line} ${answer?.body.slice(0, 40)}`);
+    }
+    return wrong;
+  };
+  const wrong: string[] = [];
+  const client = async (to: number, from: number): Promise<void> => {
+    const wire = await Wire.connect(t, { port: to, host: '127.0.0.1', ...(to === secure ? { ca } : {}) });
+    for (let index = from; index < from + 40; index += 1) wrong.push(...(await round(wire, index)));
+    wire.socket.destroy();
+  };
+  await Promise.all([client(port, 0), client(port, 100), client(secure, 200), client(secure, 300)]);
+  t.same(wrong, []);
+  t.same(recorder.garbage, []);
+  t.same(
+    recorder.requests.filter(({ line, body, whole }) => !whole || line !== `POST /${body.length} HTTP/1.1`),
+    [],
+  );
+  await untilDeserted(proxy);
+});
+
+t.test('answers with a few bytes wrong end: whole, visibly cut, or as a 502', async (t) => {
+  const [port = 0, upstream = 0] = await freePorts(2);
+  const seeds = [
+    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\nhello',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nX-T: z\r\n\r\n',
+    'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nhello',
+  ];
+  const random = createRandom(20_261_124);
+  let sent = '';
+  await Recorder.start(t, {
+    listen: upstream,
+    answer: (_got, { socket }) => {
+      socket.end(sent, 'latin1');
+      return undefined;
+    },
+  });
+  const proxy = await startProxy(t, simple(port, [`127.0.0.1:${upstream}`]));
+  const wrong: string[] = [];
+  const counts = { passed: 0, refused: 0, cut: 0 };
+  for (let index = 0; index < 900; index += 1) {
+    sent = mutate(seeds[index % seeds.length] ?? '', random);
+    const wire = await Wire.connect(t, { port, host: '127.0.0.1' });
+    await wire.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+    const answer = await wire
+      .final()
+      .catch((cause: unknown) => void wrong.push(`${JSON.stringify(sent)}: ${String(cause)}`));
+    await wire.closed();
+    if (wire.text !== '') wrong.push(`${JSON.stringify(sent)}: more came: ${wire.text}`);
+    wire.socket.destroy();
+    if (answer === undefined) wrong.push(`${JSON.stringify(sent)}: no answer`);
+    else if (answer.status === 502) counts.refused += 1;
+    else if (answer.whole) counts.passed += 1;
+    else counts.cut += 1;
+  }
+  t.same(wrong, []);
+  t.ok(counts.passed > 50 && counts.refused > 200 && counts.cut > 10, JSON.stringify(counts));
+  await untilDeserted(proxy);
 });

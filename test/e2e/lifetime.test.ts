@@ -17,14 +17,14 @@ const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 async function program(
   t: Test,
   upstream: number,
-  { prefix = [], more = '' }: { prefix?: string[]; more?: string } = {},
+  { prefix = [], drain = '20s' }: { prefix?: string[]; drain?: string } = {},
 ): Promise<{ proxy: Running; port: number; admin: number }> {
   const [port = 0, admin = 0] = await freePorts(2);
   const file = path.join(temporaryFolder(t), 'edge.yaml');
   writeFileSync(
     file,
     `workers: 2
-drain: 20s
+drain: ${drain}
 listeners:
   web: { address: "127.0.0.1:${port}" }
   admin: { address: "127.0.0.1:${admin}", admin: true }
@@ -34,7 +34,7 @@ routes:
     rules:
       - { matches: [{ path: { exact: /moved } }], filters: [{ redirect: { path: /there } }] }
       - backends: [{ service: api }]
-${more}`,
+`,
   );
   const command = [process.execPath, path.join(root, 'dist', 'cli', 'main.js'), 'proxy', '--config', file];
   const proxy = start(t, [...prefix, ...command] as [string, ...string[]]);
@@ -125,6 +125,22 @@ t.test('lives', { jobs: 3 }, async (t) => {
     t.equal((await proxy.ended).status, 0);
   });
 
+  t.test('a drain has a limit', async (t) => {
+    const upstream = await freePort();
+    const recorder = await Recorder.start(t, { listen: upstream, answer: () => undefined });
+    const { proxy, port } = await program(t, upstream, { drain: '300ms' });
+    const wire = await Wire.connect(t, { port, host: '127.0.0.1' });
+    await wire.send(GET);
+    await recorder.until(() => recorder.requests[0]);
+    const began = Date.now();
+    proxy.child.kill('SIGTERM');
+    const { status, stderr } = await proxy.ended;
+    t.equal(status, 0);
+    t.match(stderr, /"event":"ended","drained":false/);
+    t.ok(Date.now() - began < 3_000);
+    await wire.closed();
+  });
+
   t.test('a second signal ends a drain', async (t) => {
     const upstream = await freePort();
     const recorder = await Recorder.start(t, { listen: upstream, answer: () => undefined });
@@ -162,7 +178,7 @@ t.test('lives', { jobs: 3 }, async (t) => {
 
   t.test('out of file descriptors: accepting pauses, and goes on as soon as there are some', async (t) => {
     const upstream = await freePort();
-    const { proxy, port } = await program(t, upstream, { prefix: ['prlimit', '--nofile=100:100'] });
+    const { proxy, port, admin } = await program(t, upstream, { prefix: ['prlimit', '--nofile=100:100'] });
     const asking = async (): Promise<{ wire: Wire; answered: boolean }> => {
       const client = { wire: await Wire.connect(t, { port, host: '127.0.0.1' }), answered: false };
       await client.wire.send('GET /moved HTTP/1.1\r\nHost: a\r\n\r\n');
@@ -195,6 +211,8 @@ t.test('lives', { jobs: 3 }, async (t) => {
     t.equal(answered(), 120, 'all in the end');
     const took = Date.now() - began;
     t.ok(took < 2_000, `recovered within ${took} ms`);
+    const { body } = await request(`http://127.0.0.1:${admin}/metrics`);
+    t.match(body, /^tulle_accept_pauses_total [1-9]/m);
     t.equal(proxy.child.exitCode, null);
   });
 

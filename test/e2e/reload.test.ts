@@ -131,6 +131,84 @@ t.test('a request under way ends by what it began with', async (t) => {
   await recorder.until(() => (recorder.sockets.size === 0 ? true : undefined));
 });
 
+t.test('listeners move, change names and change what they ask for', async (t) => {
+  const [first = 0, second = 0, upstream = 0] = await freePorts(3);
+  const certs = await certificates(t);
+  const file = (name: string): string => path.join(certs, name);
+  await startUpstream(t, { port: upstream, name: 'a' });
+  const base = simple(first, [`127.0.0.1:${upstream}`]);
+  const on = (port: number): { address: string } => ({ address: `127.0.0.1:${port}` });
+  const proxy = await startProxy(t, base);
+  const connect = (port: number): Promise<Wire> => Wire.connect(t, { port, host: '127.0.0.1' });
+  const serves = async (wire: Wire): Promise<number | undefined> => {
+    await wire.send(GET);
+    return (await wire.final())?.status;
+  };
+  const refuses = (port: number): Promise<unknown> =>
+    t.rejects(connect(port), { code: 'ECONNREFUSED' }, `${port} is closed`);
+
+  await proxy.apply({ ...base, listeners: { web: on(second) } });
+  t.equal(await serves(await connect(second)), 200, 'the same name elsewhere');
+  await refuses(first);
+  await proxy.apply({ ...base, listeners: { front: on(second) } });
+  t.equal(await serves(await connect(second)), 200, 'another name at the same place');
+  await proxy.apply({ ...base, listeners: { front: on(first), back: on(second) } });
+  for (const port of [first, second]) t.equal(await serves(await connect(port)), 200);
+  await proxy.apply({ ...base, listeners: { front: on(second), back: on(first) } });
+  for (const port of [first, second])
+    t.equal(await serves(await connect(port)), 200, 'two that change places');
+  await proxy.apply({ ...base, listeners: { front: on(first) } });
+  await refuses(second);
+
+  const plain = await connect(first);
+  t.equal(await serves(plain), 200);
+  const identity = { cert: file('server.crt'), key: file('server.key') };
+  const mutual = { mode: 'mutual', identity, trustBundle: file('ca.crt') } as const;
+  await proxy.apply({ ...base, listeners: { front: { ...on(first), tls: mutual } } });
+  t.not(await serves(plain), 200, 'who showed no certificate is not served where one is needed');
+  const known = await Wire.connect(t, {
+    ...{ port: first, host: '127.0.0.1', ca: readFileSync(file('ca.crt')) },
+    ...{ cert: readFileSync(file('client.crt')), key: readFileSync(file('client.key')) },
+  });
+  t.equal(await serves(known), 200);
+  const from = ['spiffe://example.test/ns/shop/sa/other'];
+  const rules = [{ from }];
+  const policy = { name: 'others', listeners: ['front'], action: 'allow' as const, rules };
+  await proxy.apply({
+    ...base,
+    listeners: { front: { ...on(first), tls: mutual } },
+    authorization: [policy],
+  });
+  t.equal(await serves(known), 403, 'a changed policy is felt by the next request');
+});
+
+t.test('a connection made for one service never serves another', async (t) => {
+  const [port = 0, upstream = 0] = await freePorts(2);
+  const recorder = await Recorder.start(t, { listen: upstream, answer: () => undefined });
+  const endpoint = `127.0.0.1:${upstream}`;
+  const certs = await certificates(t);
+  const proxy = await startProxy(t, simple(port, [endpoint]));
+  const wire = await Wire.connect(t, { port, host: '127.0.0.1' });
+  await wire.send(GET);
+  await recorder.until(() => recorder.requests[0]);
+  const identity = { cert: path.join(certs, 'client.crt'), key: path.join(certs, 'client.key') };
+  const expect = ['spiffe://example.test/ns/shop/sa/reviews'];
+  const mutual = { mode: 'mutual', identity, trustBundle: path.join(certs, 'ca.crt'), expect } as const;
+  await proxy.apply({
+    ...simple(port, []),
+    services: { api: { endpoints: [endpoint], tls: mutual, connectTimeout: '200ms' } },
+  });
+  for (const socket of recorder.sockets) socket.write(OK);
+  t.equal((await wire.final())?.status, 200);
+  await wire.send(GET);
+  const answer = await wire.final();
+  t.match(
+    `${answer?.status} ${answer?.all('x-tulle-reason').join()}`,
+    /^50[24] (upstream_tls|connect_timeout)$/,
+  );
+  t.equal(recorder.requests.filter(({ line }) => line === 'GET / HTTP/1.1').length, 1);
+});
+
 /** One handshake and one request; the fingerprint of the certificate that was shown. */
 async function handshake(port: number): Promise<string> {
   const socket = tls.connect({
@@ -252,28 +330,39 @@ t.test('a revoked peer loses its connections and gets no more', async (t) => {
       },
     },
   });
-  const connect = (name: string): Promise<Wire> =>
+  const connect = (name: string, session?: Buffer): Promise<Wire> =>
     Wire.connect(t, {
       port,
       host: '127.0.0.1',
+      ...(session === undefined ? {} : { session }),
       ca: readFileSync(file('ca.crt')),
       cert: readFileSync(file(`${name}.crt`)),
       key: readFileSync(file(`${name}.key`)),
     });
   const [revoked, good] = [await connect('client'), await connect('server')];
+  // TLS 1.3 gives tickets behind the handshake.
+  let session: Buffer | undefined;
+  revoked.socket.on('session', (ticket: Buffer) => {
+    session = ticket;
+  });
   for (const wire of [revoked, good]) {
     await wire.send(GET);
     t.equal((await wire.final())?.status, 200);
   }
+  const resumed = await connect('client', session);
+  await resumed.send(GET);
+  t.equal((await resumed.final())?.status, 200, 'a resumed session is one of a known peer');
   const began = Date.now();
   copyFileSync(await revoke(t, certs, 'client.crt'), file('crl.pem.new'));
   renameSync(file('crl.pem.new'), file('crl.pem'));
-  await revoked.closed();
+  await Promise.all([revoked.closed(), resumed.closed()]);
   t.ok(Date.now() - began < 10_000, 'within ten looks at the file');
-  const again = await connect('client').catch(() => undefined);
-  await again?.send(GET);
-  await again?.closed();
-  t.equal(again?.text ?? '', '', 'no new connection');
+  for (const ticket of [undefined, session]) {
+    const again = await connect('client', ticket).catch(() => undefined);
+    await again?.send(GET);
+    await again?.closed();
+    t.equal(again?.text ?? '', '', 'no new connection, resumed or not');
+  }
   await good.send(GET);
   t.equal((await good.final())?.status, 200, 'others are not touched');
   const fresh = await connect('server');

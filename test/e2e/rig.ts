@@ -3,14 +3,19 @@
 import path from 'node:path';
 import { createProxy, type ProxyConfig, type TulleProxy } from '../../src/index.js';
 import { runTulle, type Scope, temporaryFolder } from '../process.js';
+import { PATIENCE_MS } from './wire.js';
 
 /** Nothing is added to heads: what goes upstream is what the client sent, rebuilt. */
 export const BARE = { forwarded: 'off', requestId: false, trace: false } as const;
 
-/** A proxy; ends with the scope. */
+/** A proxy; ends with the scope, which fails where something panicked. */
 export async function startProxy(scope: Scope, config: ProxyConfig): Promise<TulleProxy> {
   const proxy = createProxy(config);
-  scope.teardown(() => proxy.close());
+  scope.teardown(async () => {
+    const panics = proxy.version === null ? 0 : proxy.stats().panics;
+    await proxy.close();
+    if (panics !== 0) throw new Error(`${String(panics)} panics in the data plane`);
+  });
   await proxy.start();
   return proxy;
 }
@@ -32,4 +37,18 @@ export async function certificates(scope: Scope): Promise<string> {
   const { status, stderr } = await runTulle(scope, ['certs', folder]);
   if (status !== 0) throw new Error(stderr);
   return path.join(folder, 'certs');
+}
+
+/** Waits until no client is connected any more, as far as the proxy knows. */
+export async function untilDeserted(proxy: TulleProxy): Promise<void> {
+  interface Listener {
+    readonly connections: { readonly active: number };
+  }
+  const busy = (): boolean =>
+    (proxy.stats().listeners as Listener[]).some(({ connections }) => connections.active > 0);
+  const end = Date.now() + PATIENCE_MS;
+  while (busy()) {
+    if (Date.now() > end) throw new Error(`still connected: ${JSON.stringify(proxy.stats().listeners)}`);
+    await new Promise(setImmediate);
+  }
 }

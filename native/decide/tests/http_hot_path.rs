@@ -1,11 +1,5 @@
-//! The hot path's promises: parsing and writing a typical request and response allocates nothing once buffers have
-//! grown. Times are printed by `cargo test --release --test http_hot_path -- --ignored --nocapture`.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "helpers of tests may panic and print"
-)]
+//! The hot path's promise: parsing and writing a typical request and response allocates nothing once buffers have grown.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -146,63 +140,4 @@ fn a_typical_exchange_allocates_nothing() {
         black_box(one_exchange(&mut buffers));
     }
     assert_eq!(ALLOCATIONS.get() - before, 0);
-}
-
-#[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
-fn time(name: &str, mut work: impl FnMut()) {
-    const RUNS: u32 = 200_000;
-    let mut best = u128::MAX;
-    for _ in 0..7 {
-        let start = std::time::Instant::now();
-        for _ in 0..RUNS {
-            work();
-        }
-        best = best.min(start.elapsed().as_nanos() / u128::from(RUNS));
-    }
-    println!("{name}: {best} ns");
-}
-
-#[test]
-#[ignore = "prints times; meaningful in release builds only"]
-fn times() {
-    let mut fields = Fields::new();
-    let mut out = Vec::new();
-    println!("request: {} bytes, 10 fields; response: {} bytes, 8 fields", REQUEST.len(), RESPONSE.len());
-    time("find head end", || {
-        black_box(find_head_end(black_box(REQUEST), 0));
-    });
-    time("parse request", || {
-        black_box(parse_request(black_box(REQUEST), LIMITS, &mut fields).is_ok());
-    });
-    let request = parse_request(REQUEST, LIMITS, &mut fields).unwrap();
-    time("write request", || {
-        write(&mut out, black_box(&fields), black_box(&request));
-        black_box(out.len());
-    });
-    time("normalize path", || {
-        black_box(normalize(black_box(b"/v1/catalogue/items"), &mut out, RULES).is_ok());
-    });
-    time("parse response", || {
-        black_box(parse_response(black_box(RESPONSE), LIMITS, Method::Get, &mut fields).is_ok());
-    });
-    let response = parse_response(RESPONSE, LIMITS, Method::Get, &mut fields).unwrap();
-    time("write response", || {
-        out.clear();
-        let parts = ResponseParts {
-            head: RESPONSE,
-            response: black_box(&response),
-            fields: black_box(&fields),
-            framing: response.framing_for(Version::Http11),
-            connection: ClientConnection::Implicit,
-            edits: Edits::NONE,
-            via: None,
-            date: None,
-        };
-        write_response(&mut out, &parts);
-        black_box(out.len());
-    });
-    time("httparse request, for comparison", || {
-        let mut headers = [httparse::EMPTY_HEADER; 32];
-        black_box(httparse::Request::new(&mut headers).parse(black_box(REQUEST)).is_ok());
-    });
 }

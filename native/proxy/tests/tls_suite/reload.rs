@@ -216,14 +216,6 @@ fn clients_look_again_too() {
 }
 
 #[test]
-fn builds_may_be_shared_by_threads() {
-    fn shared<T: Send + Sync>(_: &T) {}
-    let world = World::new();
-    shared(&Loaded::load(simple_listener(vec![world.edge()]), world.time.clock()).unwrap());
-    shared(&Loaded::load(simple_service(&world.bundle, "localhost"), world.time.clock()).unwrap());
-}
-
-#[test]
 fn only_content_counts_as_change() {
     let dir = Dir::new();
     let path = dir.write("a", "one");
