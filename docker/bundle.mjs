@@ -1,5 +1,5 @@
-// The JavaScript of the image. In: dist/ and the packages it imports. Out: APP/dist/cli/main.js with all of them in one
-// file, the package.json by which it finds its version and the addon, and the addon for this machine.
+// The JavaScript of the image. In: dist/ and the packages it imports. Out: APP/dist/cli/main.js and compile-process.js with all of
+// them, the package.json by which it finds its version and the addon, and the addon for this machine.
 import fs from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
@@ -30,8 +30,10 @@ export async function bundle(folder) {
   const { metafile } = await build({
     absWorkingDir: root,
     metafile: true,
-    entryPoints: [path.join(root, 'dist', 'cli', 'main.js')],
-    outfile: path.join(folder, 'dist', 'cli', 'main.js'),
+    // The process is looked for beside the file that starts it.
+    entryPoints: ['cli/main.js', 'engine/compile-process.js'].map((name) => path.join(root, 'dist', name)),
+    outdir: path.join(folder, 'dist', 'cli'),
+    entryNames: '[name]',
     bundle: true,
     platform: 'node',
     format: 'esm',

@@ -2,6 +2,7 @@
 
 export type { Diagnostic } from './config/diagnostic.js';
 export type { ProxyConfig } from './config/load.js';
+export type { ProxySource } from './engine/compiled.js';
 export {
   createProxy,
   type ListenerAddress,
@@ -9,5 +10,4 @@ export {
   type ProxyStats,
   type TulleProxy,
 } from './engine/proxy.js';
-export type { ProxySource } from './engine/source.js';
 export { type ErrorCode, TulleError } from './lib/errors.js';

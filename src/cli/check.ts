@@ -1,7 +1,7 @@
 // `tulle check`: every problem of every file, as an operator reads them or as JSON.
 
 import { formatDiagnostics, hasErrors } from '../config/diagnostic.js';
-import { loadSource } from '../engine/source.js';
+import { loadSource } from '../engine/compile-source.js';
 import { EXIT, type ExitCode, type GlobalOptions, printLine } from './output.js';
 
 /** Checks the files in order; fails where one of them would be refused. */

@@ -4,11 +4,10 @@
 
 import { TulleError } from '../lib/errors.js';
 import { type Engine, loadAddon } from './addon.js';
-import { toSnapshotBytes } from './compile.js';
-import { createDnsWatch, type DnsName, type DnsWatch } from './dns.js';
+import type { Compiled, ProxySource } from './compiled.js';
+import { createDnsWatch, type DnsWatch } from './dns.js';
 import { createLookup, createSystemSources } from './dns-lookup.js';
-import type { Snapshot } from './snapshot.generated.js';
-import { type ProxySource, type SourceOptions, toSnapshot } from './source.js';
+import { compileSource, type SourceOptions } from './source.js';
 
 /** What happens beside the calls; nothing of it ends the proxy. */
 export interface ProxyOptions extends SourceOptions {
@@ -84,8 +83,8 @@ class EmbeddedProxy implements TulleProxy {
     this.#began = true;
     return this.#inTurn(async () => {
       this.#refuseClosed();
-      const snapshot = await toSnapshot(this.#source, this.#options);
-      this.#running = await Running.start(snapshot, this.#options);
+      const compiled = await compileSource(this.#source, this.#options);
+      this.#running = await Running.start(compiled, this.#options);
     });
   }
 
@@ -93,7 +92,7 @@ class EmbeddedProxy implements TulleProxy {
     return this.#inTurn(async () => {
       this.#refuseClosed();
       const running = this.#inUse();
-      await running.apply(await toSnapshot(source, this.#options));
+      await running.apply(await compileSource(source, this.#options));
     });
   }
 
@@ -110,13 +109,13 @@ class EmbeddedProxy implements TulleProxy {
   }
 
   get version(): string | null {
-    return this.#running?.snapshot.version ?? null;
+    return this.#running?.facts.version ?? null;
   }
 
   async drain(limitMs?: number): Promise<boolean> {
     const running = this.#inUse();
-    const { engine, snapshot } = running;
-    const until = performance.now() + (limitMs ?? snapshot.drainMs);
+    const { engine, facts } = running;
+    const until = performance.now() + (limitMs ?? facts.drainMs);
     engine.drain();
     for (;;) {
       const left = Math.max(0, until - performance.now());
@@ -156,24 +155,27 @@ interface RunningParts extends ProxyOptions {
   readonly dns: DnsWatch;
 }
 
+/** What is kept of a configuration once the data plane has it. */
+type Facts = Omit<Compiled, 'bytes'>;
+
 /** An engine with what belongs to it on this side. */
 class Running {
   readonly engine: Engine;
   readonly #dns: DnsWatch;
   /** Asks for notices; and keeps Node alive, as a listening server would: the data plane's threads do not. */
   readonly #notices: NodeJS.Timeout;
-  snapshot: Snapshot;
+  facts: Facts;
 
-  private constructor(engine: Engine, snapshot: Snapshot, { dns, onNotice }: RunningParts) {
+  private constructor(engine: Engine, facts: Facts, { dns, onNotice }: RunningParts) {
     this.engine = engine;
-    this.snapshot = snapshot;
+    this.facts = facts;
     this.#dns = dns;
     this.#notices = setInterval(() => {
       for (const text of engine.notices()) onNotice?.(text);
     }, NOTICES_MS);
   }
 
-  static async start(snapshot: Snapshot, options: ProxyOptions): Promise<Running> {
+  static async start({ bytes, ...facts }: Compiled, options: ProxyOptions): Promise<Running> {
     const { Engine } = loadAddon();
     let running: Running | undefined;
     const dns = createDnsWatch({
@@ -187,9 +189,9 @@ class Running {
       onFailure: (name, cause) => options.onDnsFailure?.(name, cause),
     });
     try {
-      await firstLookUp(dns, snapshot);
-      const engine = await refused(Engine.start(toSnapshotBytes(snapshot)));
-      running = new Running(engine, snapshot, { ...options, dns });
+      await firstLookUp(dns, facts);
+      const engine = await refused(Engine.start(asBuffer(bytes)));
+      running = new Running(engine, facts, { ...options, dns });
       running.resolve();
       return running;
     } catch (cause) {
@@ -198,13 +200,13 @@ class Running {
     }
   }
 
-  async apply(snapshot: Snapshot): Promise<void> {
-    await firstLookUp(this.#dns, snapshot, this.snapshot);
+  async apply({ bytes, ...facts }: Compiled): Promise<void> {
+    await firstLookUp(this.#dns, facts, this.facts);
     try {
-      await refused(this.engine.apply(toSnapshotBytes(snapshot)));
-      this.snapshot = snapshot;
+      await refused(this.engine.apply(asBuffer(bytes)));
+      this.facts = facts;
     } finally {
-      void this.#dns.watch(toDnsNames(this.snapshot));
+      void this.#dns.watch(this.facts.dnsNames);
       this.resolve();
     }
   }
@@ -215,7 +217,7 @@ class Running {
   }
 
   addresses(): readonly ListenerAddress[] {
-    const secure = new Set(this.snapshot.listeners.filter(({ tls }) => tls !== null).map(({ name }) => name));
+    const secure = new Set(this.facts.secure);
     return this.engine.addresses().map(({ name, address }) => ({
       name,
       address,
@@ -231,19 +233,18 @@ class Running {
 }
 
 /** Looks up the names that are new, so that the first requests find addresses; not longer than the bound. */
-async function firstLookUp(dns: DnsWatch, ...snapshots: readonly Snapshot[]): Promise<void> {
+async function firstLookUp(dns: DnsWatch, ...all: readonly Facts[]): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const bound = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, FIRST_LOOKUP_MS);
   });
-  await Promise.race([dns.watch(snapshots.flatMap(toDnsNames)), bound]);
+  await Promise.race([dns.watch(all.flatMap(({ dnsNames }) => dnsNames)), bound]);
   clearTimeout(timer);
 }
 
-function toDnsNames(snapshot: Snapshot): DnsName[] {
-  return snapshot.services
-    .flatMap(({ endpoints }) => endpoints.map(({ address }) => address))
-    .filter((address) => address.kind === 'dns');
+/** The same memory as Node's own type: what came from a thread is a plain Uint8Array. */
+function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 /** What the data plane says no to, as one error with its own words. */

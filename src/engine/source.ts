@@ -1,16 +1,15 @@
-// From what a user hands in to what the data plane takes: load, check, look for the files, compile.
-// In: a file's name or a configuration object. Out: a snapshot, or every problem. After: proxy.ts starts or applies it.
+// Where a configuration is compiled. In: a file's name or a configuration object. Out: what the data plane takes, or a
+// TulleError with every problem. After: proxy.ts starts or applies it.
+// A file is compiled in a process of its own: the schema and the YAML parser hold more memory than everything else that
+// a proxy is, and a process gives all of it back (a thread leaves 4 MB behind). An object is compiled where its program
+// runs.
 
-import { type Diagnostic, formatDiagnostics, hasErrors, sortDiagnostics } from '../config/diagnostic.js';
-import { checkFiles } from '../config/files.js';
-import { type Loaded, loadConfigFile, loadConfigObject, type ProxyConfig } from '../config/load.js';
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { type Diagnostic, formatDiagnostics } from '../config/diagnostic.js';
 import { TulleError } from '../lib/errors.js';
-import { compile } from './compile.js';
-import { countCores, readSystemFile } from './cores.js';
-import type { Snapshot } from './snapshot.generated.js';
-
-/** A configuration: written out, or the file that holds it. */
-export type ProxySource = ProxyConfig | { readonly file: string };
+import type { CompiledSource } from './compile-source.js';
+import { type Compiled, isFile, type ProxySource } from './compiled.js';
 
 /** How a source is read. */
 export interface SourceOptions {
@@ -20,24 +19,29 @@ export interface SourceOptions {
   readonly onWarning?: (diagnostics: readonly Diagnostic[]) => void;
 }
 
-/** Loads and checks a source, the files that it names included. */
-export async function loadSource(source: ProxySource, { baseDir }: SourceOptions = {}): Promise<Loaded> {
-  const loaded = isFile(source) ? await loadConfigFile(source.file) : loadConfigObject(source, baseDir);
-  const diagnostics = sortDiagnostics([...loaded.diagnostics, ...(await checkFiles(loaded))]);
-  return { ...loaded, diagnostics, config: hasErrors(diagnostics) ? null : loaded.config };
-}
-
 /** Compiles a source; throws `CONFIG_INVALID` with every diagnostic where there is an error among them. */
-export async function toSnapshot(source: ProxySource, options: SourceOptions): Promise<Snapshot> {
-  const { config, baseDir, diagnostics } = await loadSource(source, options);
-  if (config === null) {
+export async function compileSource(source: ProxySource, options: SourceOptions): Promise<Compiled> {
+  const { compiled, diagnostics } = isFile(source)
+    ? await compileApart(source.file)
+    : await (await import('./compile-source.js')).compileHere(source, options.baseDir);
+  if (compiled === null) {
     throw new TulleError('CONFIG_INVALID', formatDiagnostics(diagnostics).trimEnd(), { diagnostics });
   }
   if (diagnostics.length > 0) options.onWarning?.(diagnostics);
-  return compile(config, { baseDir, defaultWorkers: countCores(readSystemFile) });
+  return compiled;
 }
 
-/** Programs without types may hand in anything: what is no object is refused by the check. */
-function isFile(source: ProxySource): source is { readonly file: string } {
-  return typeof source === 'object' && source !== null && 'file' in source && typeof source.file === 'string';
+function compileApart(file: string): Promise<CompiledSource> {
+  return new Promise((resolve, reject) => {
+    const compiler = fork(fileURLToPath(new URL('./compile-process.js', import.meta.url)), [file], {
+      execArgv: [],
+      // Bytes as bytes.
+      serialization: 'advanced',
+    });
+    compiler.once('message', (message) => resolve(message as CompiledSource));
+    compiler.once('error', reject);
+    compiler.once('exit', (code, signal) =>
+      reject(new TulleError('INTERNAL', `compiling ${file} ended with ${signal ?? code}`)),
+    );
+  });
 }

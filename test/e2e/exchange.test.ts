@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
+import type { TLSSocket } from 'node:tls';
 import t, { type Test } from 'tap';
 import type { ProxyConfig } from '../../src/index.js';
 import { freePort, freePorts } from '../ports.js';
@@ -326,6 +327,68 @@ t.test('an upgrade that is not allowed is an ordinary request', async (t) => {
   t.not(answer?.status, 101);
 });
 
+t.test('what is sent behind an upgrade waits for its answer', async (t) => {
+  t.test('and is a request where the upstream does not switch', async (t) => {
+    const { connect, recorder } = await rig(t);
+    const wire = await connect();
+    await wire.send(`${UPGRADE}GET /next HTTP/1.1\r\nHost: a\r\n\r\n`);
+    for (let count = 0; count < 2; count += 1) t.match(await wire.final(), { status: 200, body: 'ok' });
+    t.same(
+      recorder.requests.map(({ line }) => line),
+      ['GET /chat HTTP/1.1', 'GET /next HTTP/1.1'],
+    );
+  });
+
+  t.test('and belongs to the tunnel where it does', async (t) => {
+    const { port, raw } = await switching(t);
+    const wire = await Wire.connect(t, { port, host: '127.0.0.1' });
+    const behind = 'GET /next HTTP/1.1\r\nHost: a\r\n\r\n';
+    await wire.send(UPGRADE + behind);
+    t.equal((await wire.answer())?.status, 101);
+    const socket = await raw();
+    const heard = once(socket, 'data');
+    socket.resume();
+    t.equal((await heard)[0], behind);
+    t.equal(await wire.bytes(5), 'early');
+  });
+
+  t.test('and nothing of it goes ahead', async (t) => {
+    const { connect, recorder } = await rig(t, undefined, { answer: () => undefined });
+    const wire = await connect();
+    await wire.send(`${UPGRADE}more bytes`);
+    await recorder.until(() => recorder.requests[0]);
+    const other = await connect();
+    await other.send(GET);
+    await recorder.until(() => recorder.requests[1]);
+    for (const socket of recorder.sockets) socket.destroy();
+    await recorder.until(() => (recorder.sockets.size === 0 ? true : undefined));
+    t.same(recorder.garbage, []);
+  });
+});
+
+t.test('a tunnel in which nobody speaks is closed', async (t) => {
+  const { port, raw } = await switching(t, rule({ timeouts: { streamIdle: '300ms' } }));
+  const wire = await Wire.connect(t, { port, host: '127.0.0.1' });
+  await wire.send(UPGRADE);
+  t.equal((await wire.answer())?.status, 101);
+  const socket = await raw();
+  const over = once(socket, 'close');
+  socket.resume();
+  const began = Date.now();
+  // As long as somebody speaks it stays.
+  while (Date.now() - began < 600) {
+    const heard = once(socket, 'data');
+    await wire.send('x');
+    await heard;
+  }
+  const silent = Date.now();
+  await wire.closed();
+  t.ok(Date.now() - silent < 3_000);
+  wire.finish();
+  socket.end();
+  await over;
+});
+
 t.test('CONNECT where it is configured is a tunnel', async (t) => {
   const [port = 0, upstream = 0] = await freePorts(2);
   const echo = net.createServer({ allowHalfOpen: true }, (socket) => void socket.pipe(socket));
@@ -442,6 +505,18 @@ t.test('answers that do not come, or not on', async (t) => {
     t.ok(Date.now() - began < 2_000);
     await recorder.until(() => (recorder.sockets.size === 0 ? true : undefined));
     t.equal(recorder.requests.length, 1, 'a request that timed out is not sent again');
+  });
+
+  t.test('the time of an answer begins when the request has ended', async (t) => {
+    const { connect } = await rig(t, rule({ timeouts: { request: '300ms' } }));
+    const wire = await connect();
+    const body = 'x'.repeat(12);
+    await wire.send(post(body).slice(0, -12));
+    for (const byte of body) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      await wire.send(byte);
+    }
+    t.equal((await wire.final())?.status, 200, 'an upload of 600 ms');
   });
 
   t.test('a body that stands still', async (t) => {
@@ -829,8 +904,10 @@ t.test('TLS at the listener', async (t) => {
   const recorder = await Recorder.start(t, {
     listen: upstream,
     tls: keys,
-    answer: ({ body }) =>
-      `HTTP/1.1 200 OK\r\nX-Got: ${body.length}\r\nTransfer-Encoding: chunked\r\n\r\n${size.toString(16)}\r\n${'y'.repeat(size)}\r\n0\r\n\r\n`,
+    answer: ({ line, body }) =>
+      line.startsWith('HEAD')
+        ? OK.slice(0, -2)
+        : `HTTP/1.1 200 OK\r\nX-Got: ${body.length}\r\nTransfer-Encoding: chunked\r\n\r\n${size.toString(16)}\r\n${'y'.repeat(size)}\r\n0\r\n\r\n`,
   });
   const [port = 0, tight = 0] = await freePorts(2);
   const listener = {
@@ -851,6 +928,22 @@ t.test('TLS at the listener', async (t) => {
   });
   const connect = (to: number): Promise<Wire> => Wire.connect(t, { port: to, host: '127.0.0.1', ca });
 
+  for (const version of ['TLSv1.3', 'TLSv1.2'] as const) {
+    const only = { port, host: '127.0.0.1', ca, minVersion: version, maxVersion: version };
+    const fresh = await Wire.connect(t, only);
+    let session: Buffer | undefined;
+    fresh.socket.on('session', (ticket: Buffer) => {
+      session = ticket;
+    });
+    session = version === 'TLSv1.2' ? (fresh.socket as TLSSocket).getSession() : undefined;
+    await fresh.send('HEAD / HTTP/1.1\r\nHost: a\r\n\r\n');
+    t.equal((await fresh.final('HEAD'))?.status, 200);
+    const again = await Wire.connect(t, { ...only, ...(session === undefined ? {} : { session }) });
+    t.equal((again.socket as TLSSocket).isSessionReused(), true, `${version} is resumed`);
+    for (const wire of [fresh, again]) wire.socket.destroy();
+  }
+  recorder.flush();
+
   const large = await connect(port);
   for (let round = 0; round < 2; round += 1) {
     await large.send(post('x'.repeat(size)));
@@ -858,7 +951,7 @@ t.test('TLS at the listener', async (t) => {
     t.same(answer?.all('x-got'), [String(size)], 'a large body, sealed twice');
     t.equal(answer?.body.length, size);
   }
-  t.equal(recorder.connections, 1);
+  t.equal(recorder.connections, 1, 'the upstream connection is kept');
 
   const dripping = await connect(tight);
   await dripping.send(...'GET / HTTP/1.1\r\nHo');

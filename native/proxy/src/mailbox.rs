@@ -15,6 +15,11 @@ pub(crate) enum Message {
         /// Told when it is so.
         done: SyncSender<()>,
     },
+    /// Another worker's request waits for a connection to this service: close one that is idle.
+    MakeRoom {
+        /// The service's name.
+        service: Arc<str>,
+    },
     /// Accept no more, and end connections as they become idle.
     Drain {
         /// Told when nothing is accepted any more.
@@ -24,7 +29,8 @@ pub(crate) enum Message {
     Stop,
 }
 
-/// One worker's messages. Only the engine sends, one at a time: a handful at most are ever in it.
+/// One worker's messages: a handful of the engine's, and one for each request of the others that waits, which the
+/// services' `pending` bounds.
 pub(crate) struct Mailbox {
     messages: Mutex<Vec<Message>>,
     waker: Waker,

@@ -49,6 +49,8 @@ pub(crate) struct Setup {
     /// Its clients are traffic, which a drain waits for; admin pages and probes are not.
     pub(crate) counts: bool,
     pub(crate) mailbox: Arc<Mailbox>,
+    /// Those of all data-plane workers.
+    pub(crate) mailboxes: Arc<[Arc<Mailbox>]>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) metrics: WorkerMetrics,
     pub(crate) log: LogHandle,
@@ -206,6 +208,9 @@ impl Worker {
                 Message::Apply { running, sockets, done } => {
                     self.apply(&running, sockets);
                     let _engine_waits_no_longer = done.try_send(());
+                }
+                Message::MakeRoom { service } => {
+                    self.make_room(&service);
                 }
                 Message::Drain { done } => {
                     self.drain();

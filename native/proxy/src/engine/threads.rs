@@ -38,12 +38,14 @@ impl Threads {
         let mut threads = Self(Vec::new());
         let (told, ready) = sync_channel(metrics.len());
         let data = metrics.len() - 1;
-        for (index, (metrics, log)) in metrics.into_iter().zip(logs).enumerate() {
-            let io = |source| Error::Io { what: "worker thread".into(), source };
-            let mailbox = Arc::new(Mailbox::new().map_err(io)?);
+        let io = |source| Error::Io { what: "worker thread".into(), source };
+        let all: Vec<_> =
+            metrics.iter().map(|_| Mailbox::new().map(Arc::new)).collect::<Result<_, _>>().map_err(io)?;
+        let mailboxes: Arc<[_]> = all.iter().take(data).cloned().collect();
+        for (index, ((metrics, log), mailbox)) in metrics.into_iter().zip(logs).zip(all).enumerate() {
+            let (shared, mailboxes) = (Arc::clone(shared), Arc::clone(&mailboxes));
             let counts = index < data;
-            let setup =
-                Setup { counts, mailbox: Arc::clone(&mailbox), shared: Arc::clone(shared), metrics, log };
+            let setup = Setup { counts, mailbox: Arc::clone(&mailbox), mailboxes, shared, metrics, log };
             let (running, told) = (Arc::clone(running), told.clone());
             let name = if counts { format!("tulle-{index}") } else { "tulle-admin".into() };
             let body = move || run(setup, &running, &told);

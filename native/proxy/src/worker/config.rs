@@ -54,7 +54,7 @@ pub(crate) struct WorkerService {
     pub(crate) connect_timeout_ms: u32,
     /// The idle connections are this worker's share.
     pub(crate) pool: PoolLimits,
-    name: Arc<str>,
+    pub(crate) name: Arc<str>,
     places: Arc<Places>,
     /// Of the whole service, then of each subset.
     balancers: Vec<RefCell<Box<dyn Balancer + Send>>>,

@@ -4,9 +4,11 @@ use super::Worker;
 use super::config::WorkerService;
 use super::conn::{Role, State};
 use crate::clock;
+use crate::mailbox::Message;
 use crate::slab::Id;
 use crate::telemetry::{Flags, NONE_32, Reason};
 use std::rc::Rc;
+use std::sync::Arc;
 use tulle_decide::retry::{Exposure, Failure, Replay, Resent, RetryFacts, Reused, may_resend, may_retry};
 
 /// How much of a request is kept for another attempt.
@@ -33,7 +35,8 @@ impl Worker {
             return self.attached(exchange, id, true);
         }
         service.counters.pool_miss();
-        if !service.counts.connections.admit(service.pool.connections) {
+        let admitted = || service.counts.connections.admit(service.pool.connections);
+        if !admitted() && !(self.make_room(&service.name) && admitted()) {
             return self.wait_for_room(exchange, &service);
         }
         match self.connect(exchange, &service, facts, pool) {
@@ -96,8 +99,26 @@ impl Worker {
             }
             x.waits_until = Some(self.now.after_ms(service.pool.queue_timeout_ms));
             self.arm(exchange);
+            self.ask_for_room(service);
         }
         self.waiting.push_back(exchange);
+    }
+
+    /// Connections count for the whole process, and idle ones lie with each worker: the others close theirs.
+    fn ask_for_room(&self, service: &WorkerService) {
+        let own = &self.setup.mailbox;
+        for mailbox in self.setup.mailboxes.iter().filter(|mailbox| !Arc::ptr_eq(mailbox, own)) {
+            mailbox.send(Message::MakeRoom { service: Arc::clone(&service.name) });
+        }
+    }
+
+    /// Closes one idle connection to a service, if there is one.
+    pub(super) fn make_room(&mut self, service: &str) -> bool {
+        let config = Rc::clone(&self.config);
+        let service = config.services.iter().find(|own| &*own.name == service);
+        let Some(id) = service.and_then(|service| self.idle_of(service)) else { return false };
+        self.close_upstream(id);
+        true
     }
 
     /// It waits no more, whatever came of it.
@@ -116,8 +137,9 @@ impl Worker {
             let Some(exchange) = self.waiting.pop_front() else { return };
             let Some(x) = self.exchanges.get(exchange).filter(|x| x.waits_until.is_some()) else { continue };
             let service = x.service.as_ref();
-            let full = service
-                .is_some_and(|s| s.counts.connections.now() >= s.pool.connections && !self.has_idle(s));
+            let full = service.is_some_and(|s| {
+                s.counts.connections.now() >= s.pool.connections && self.idle_of(s).is_none()
+            });
             if full {
                 self.waiting.push_back(exchange);
             } else {

@@ -83,9 +83,9 @@ impl Worker {
         None
     }
 
-    /// Whether a connection to any of the service's places is idle.
-    pub(super) fn has_idle(&self, service: &WorkerService) -> bool {
-        service.pools().any(|pool| self.pools.pools.get(pool).is_some_and(|pool| !pool.0.is_empty()))
+    /// An idle connection to any of the service's places.
+    pub(super) fn idle_of(&self, service: &WorkerService) -> Option<Id> {
+        service.pools().find_map(|pool| self.pools.pools.get(pool)?.0.first().copied())
     }
 
     /// Whether an idle connection may serve: no end, and no bytes that nobody asked for and the next answer would begin

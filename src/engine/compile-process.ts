@@ -1,0 +1,8 @@
+// The process in which a configuration file is compiled: it answers once and ends, and its memory goes with it.
+// In: a file's name. Out: a CompiledSource.
+
+import { compileHere } from './compile-source.js';
+
+const [file = ''] = process.argv.slice(2);
+process.send?.(await compileHere({ file }));
+process.disconnect();
