@@ -81,7 +81,11 @@ async function waitFor(running: Omit<Running, 'says'>, pattern: RegExp): Promise
     const found = pattern.exec(output());
     if (found !== null) return found;
     if (over) throw new Error(`ended without saying ${pattern}:\n${output()}`);
-    await Promise.race([once(child.stdout, 'data'), once(child.stderr, 'data'), ended]);
+    const heard = new AbortController();
+    const word = (stream: NodeJS.ReadableStream): Promise<unknown> =>
+      once(stream, 'data', { signal: heard.signal }).catch(() => {});
+    await Promise.race([word(child.stdout), word(child.stderr), ended]);
+    heard.abort(); // or the silent stream would keep a listener for each wait
   }
 }
 

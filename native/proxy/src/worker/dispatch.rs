@@ -36,7 +36,7 @@ impl Worker {
         }
         service.counters.pool_miss();
         let admitted = || service.counts.connections.admit(service.pool.connections);
-        if !admitted() && !(self.make_room(&service.name) && admitted()) {
+        if !(admitted() || self.make_room(&service.name) && admitted()) {
             return self.wait_for_room(exchange, &service);
         }
         match self.connect(exchange, &service, facts, pool) {
