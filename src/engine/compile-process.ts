@@ -4,5 +4,6 @@
 import { compileHere } from './compile-source.js';
 
 const [file = ''] = process.argv.slice(2);
-process.send?.(await compileHere({ file }));
-process.disconnect();
+const compiled = await compileHere({ file });
+// A large snapshot takes a while to cross: only then is it over.
+process.send?.(compiled, () => process.disconnect());

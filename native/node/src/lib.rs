@@ -117,7 +117,9 @@ impl Task for Start {
     type JsValue = Engine;
 
     fn compute(&mut self) -> Result<Self::Output> {
-        caught(|| tulle_proxy::Engine::start(&self.snapshot).map(Arc::new).map_err(refused))
+        caught(|| {
+            tulle_proxy::Engine::start_with(&self.snapshot, release_memory).map(Arc::new).map_err(refused)
+        })
     }
 
     fn resolve(&mut self, _env: Env, inner: Self::Output) -> Result<Engine> {
@@ -183,6 +185,15 @@ impl Task for Close {
 
     fn resolve(&mut self, _env: Env, (): ()) -> Result<()> {
         Ok(())
+    }
+}
+
+/// Gives the pages of freed memory back to the system. Node's allocator is the C library's, which keeps them otherwise.
+fn release_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim may be called at any time from any thread; it takes the allocator's own locks.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

@@ -56,6 +56,12 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// Checks and starts a snapshot (JSON): its listeners take connections when this returns.
     pub fn start(snapshot: &[u8]) -> Result<Self, Error> {
+        Self::start_with(snapshot, || {})
+    }
+
+    /// As [`Engine::start`]; `release` is called, on a thread of ours, when many connections have ended: whoever chose
+    /// the allocator can have it give memory back to the system.
+    pub fn start_with(snapshot: &[u8], release: fn()) -> Result<Self, Error> {
         let core = Core::new(snapshot, 1)?;
         let running = Arc::new(Running::new(core, &Resolved::new(), None)?);
         let wire = &running.core.snapshot;
@@ -87,7 +93,7 @@ impl Engine {
         let state = Mutex::new(State { generation: 1, resolved: HashMap::new(), sockets, threads });
         let notices = running.tls.warnings().into();
         let control = Arc::new(Control { shared, state, notices: Mutex::new(notices) });
-        let keeper = Keeper::start(Arc::clone(&control))?;
+        let keeper = Keeper::start(Arc::clone(&control), release)?;
         Ok(Self { control, keeper })
     }
 

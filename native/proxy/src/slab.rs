@@ -29,14 +29,21 @@ struct Slot<T> {
 pub(crate) struct Slab<T> {
     slots: Vec<Slot<T>>,
     free: Vec<u32>,
+    len: usize,
 }
 
 impl<T> Slab<T> {
     pub(crate) fn new() -> Self {
-        Self { slots: Vec::new(), free: Vec::new() }
+        Self { slots: Vec::new(), free: Vec::new(), len: 0 }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 
     pub(crate) fn insert(&mut self, value: Box<T>) -> Id {
+        self.len += 1;
         if let Some(index) = self.free.pop()
             && let Some(slot) = self.slots.get_mut(index as usize)
         {
@@ -69,6 +76,7 @@ impl<T> Slab<T> {
         // Generations stay below 2^31: the upper half of the tokens belongs to listeners and wakers.
         slot.generation = (slot.generation + 1) & 0x7fff_ffff;
         self.free.push(id.index);
+        self.len -= 1;
         Some(value)
     }
 

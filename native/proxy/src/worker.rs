@@ -14,6 +14,7 @@ mod finish;
 mod local;
 mod request;
 mod response;
+mod spin;
 mod tunnel;
 mod upstream;
 
@@ -89,6 +90,7 @@ pub(crate) struct Worker {
     config: Rc<WorkerConfig>,
     pools: upstream::Pools,
     random: Random,
+    spin: spin::Spin,
     date: HttpDate,
     waiting: VecDeque<Id>,
     now: Nanos,
@@ -119,6 +121,7 @@ impl Worker {
             config: Rc::new(config),
             pools: upstream::Pools::new(),
             random,
+            spin: spin::Spin::default(),
             date: HttpDate::default(),
             waiting: VecDeque::new(),
             now: clock::now(),
@@ -133,17 +136,19 @@ impl Worker {
     /// Runs until told to stop.
     pub(crate) fn run(&mut self) {
         while !self.stopping {
-            self.turn();
+            // What goes wrong outside of a connection costs one turn.
+            if catch_unwind(AssertUnwindSafe(|| self.turn())).is_err() {
+                self.setup.metrics.panicked();
+            }
         }
     }
 
     fn turn(&mut self) {
         let until = if self.ready.is_empty() { self.next_timer() } else { Some(self.now) };
-        if self.poller.wait(self.now, until).is_err() {
+        if self.wait(until).is_err() {
             self.stopping = true;
             return;
         }
-        self.now = clock::now();
         for index in 0..self.poller.count() {
             let Some(event) = self.poller.event(index) else { break };
             if event.token == WAKER_TOKEN {
@@ -168,6 +173,28 @@ impl Worker {
         self.serve_waiting();
         self.fire_timers();
         self.setup.log.flush();
+    }
+
+    /// Waits for events, awake at first where that pays off.
+    fn wait(&mut self, until: Option<Nanos>) -> std::io::Result<()> {
+        if until.is_none_or(|until| until > self.now) && self.spin.is_worth_it(self.conns.len()) {
+            let began = clock::now();
+            loop {
+                self.poller.wait(began, Some(began))?;
+                self.now = clock::now();
+                if self.poller.count() > 0 || spin::is_over(began, self.now) {
+                    break;
+                }
+            }
+            let paid_off = self.poller.count() > 0;
+            self.spin.note(paid_off);
+            if paid_off {
+                return Ok(());
+            }
+        }
+        self.poller.wait(self.now, until)?;
+        self.now = clock::now();
+        Ok(())
     }
 
     fn next_timer(&self) -> Option<Nanos> {

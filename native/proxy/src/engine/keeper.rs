@@ -1,4 +1,5 @@
-//! The thread that looks after files: certificates are loaded again when theirs change.
+//! The thread that looks after things once a second: certificates are loaded again when their files change, and memory
+//! goes back to the system when many connections have ended.
 
 use super::Control;
 use crate::Error;
@@ -29,6 +30,30 @@ impl Failing {
     }
 }
 
+/// Notices that many connections have ended and no more end.
+#[derive(Default)]
+struct Ebb {
+    peak: u32,
+    last: u32,
+}
+
+impl Ebb {
+    /// Fewer ended connections than this are not worth a look through the heap.
+    const MANY: u32 = 1_000;
+
+    /// Takes the number of connections; true: now is the time to give memory back.
+    fn look(&mut self, connections: u32) -> bool {
+        let settled = connections >= self.last;
+        self.peak = self.peak.max(connections);
+        self.last = connections;
+        let over = settled && self.peak - connections >= Self::MANY;
+        if over {
+            self.peak = connections;
+        }
+        over
+    }
+}
+
 /// The running thread.
 pub(super) struct Keeper {
     stop: Arc<(Mutex<bool>, Condvar)>,
@@ -36,13 +61,17 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn start(control: Arc<Control>) -> Result<Self, Error> {
+    pub(super) fn start(control: Arc<Control>, release: fn()) -> Result<Self, Error> {
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
         let waits = Arc::clone(&stop);
         let body = move || {
             let mut failing = Failing::default();
+            let mut ebb = Ebb::default();
             while !waited(&waits) {
                 control.renew_certificates(&mut failing);
+                if ebb.look(control.shared.clients.now()) {
+                    release();
+                }
             }
         };
         let join = std::thread::Builder::new().name("tulle-keeper".into()).spawn(body);
@@ -91,9 +120,26 @@ impl Control {
 #[cfg(test)]
 mod tests {
     use super::*;
+
     use crate::Engine;
     use rcgen::{CertificateParams, KeyPair};
     use std::path::{Path, PathBuf};
+
+    #[test]
+    fn memory_goes_back_once_when_many_have_ended() {
+        let cases: [(&[u32], &[usize]); 4] = [
+            (&[0, 500, 999, 0, 0, 0], &[]),
+            (&[0, 5_000, 3_000, 10, 10, 10], &[4]),
+            (&[2_000, 900, 950, 940, 0, 0], &[2]),
+            (&[10_000, 9_500, 9_500, 9_500], &[]),
+        ];
+        for (connections, expected) in cases {
+            let mut ebb = Ebb::default();
+            let found: Vec<_> =
+                connections.iter().enumerate().filter(|(_, now)| ebb.look(**now)).map(|(at, _)| at).collect();
+            assert_eq!(found, expected, "{connections:?}");
+        }
+    }
 
     /// What looks find wrong, one after the other, and what is said at each.
     type Looks = &'static [(&'static [&'static str], &'static [&'static str])];

@@ -146,7 +146,7 @@ pub enum PathEdit {
         /// Begins with `/`.
         value: String,
     },
-    /// The matched prefix is replaced (the whole path, where no prefix was matched).
+    /// The matched prefix is replaced (the whole path, where an exact path or a regex was matched).
     ReplacePrefix {
         /// Begins with `/`.
         value: String,
