@@ -123,6 +123,11 @@ function settle({ name, began, count, ended, said }) {
   return { name, seconds, ...count, output: said };
 }
 
+/** Runs suites one after the other. */
+async function inTurn(suites, runSuite, report) {
+  for (const suite of suites) report.add(await runSuite(suite));
+}
+
 /** Compiled test programs, those that take minutes only if asked for. */
 function tapFiles() {
   const sources = files(['test']).filter((name) => name.endsWith('.test.ts'));
@@ -153,8 +158,9 @@ await run(async () => {
   await buildTests();
   const report = createReport({ strict: process.env.CI === 'true' || process.env.CI === '1' });
   const everything = names.length === 0;
-  if (everything) for (const suite of rustSuites) report.add(await rustSuite(suite));
+  // Both compile for a while, each often on one core only.
+  if (everything)
+    await Promise.all([inTurn(rustSuites, rustSuite, report), inTurn(fuzzTargets(), fuzzSuite, report)]);
   await tapSuites((suite) => report.add(suite));
-  if (everything) for (const target of fuzzTargets()) report.add(await fuzzSuite(target));
   return report.close();
 });

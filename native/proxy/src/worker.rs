@@ -11,6 +11,7 @@ mod conn;
 mod deadline;
 mod dispatch;
 mod finish;
+mod ids;
 mod local;
 mod request;
 mod response;

@@ -112,14 +112,11 @@ impl Worker {
         let sent_body = if local.head_only { 0 } else { saying.body.len() };
         x.record.head_out = u32::try_from(out.len() - sent_body).unwrap_or(u32::MAX);
         x.response.bytes = sent_body as u64;
-        let client = x.client;
-        let sent = self.conns.get_mut(client).map(|conn| conn.link.send(&[&out], &mut self.io));
+        let sent = self.send_to_client(exchange, &[&out]);
         self.scratch.head = out;
-        if matches!(sent, Some(Ok(()))) {
-            return self.finish(exchange);
+        if sent {
+            self.finish(exchange);
         }
-        self.end_exchange(exchange, Reason::ClientClosed);
-        self.abandon(client);
     }
 
     /// The head did not come in time.

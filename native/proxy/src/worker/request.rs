@@ -6,6 +6,7 @@
 use super::body::Body;
 use super::config::WorkerListener;
 use super::conn::{Exchange, Phase};
+use super::ids::{hex32, traceparent, unhex};
 use super::{Scratch, Worker};
 use crate::slab::Id;
 use crate::telemetry::admin::{self, Answer, Question};
@@ -367,55 +368,9 @@ fn is_tunnelled(upgrade: &[u8]) -> bool {
         && protocols.all(|name| !name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"h2c")))
 }
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
-
-fn hex_into(bytes: &[u8], out: &mut [u8]) {
-    for (byte, pair) in bytes.iter().zip(out.chunks_exact_mut(2)) {
-        let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
-        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
-    }
-}
-
-fn hex32(bytes: &[u8; 16]) -> [u8; 32] {
-    let mut out = [0; 32];
-    hex_into(bytes, &mut out);
-    out
-}
-
-fn unhex(text: &[u8], out: &mut [u8]) {
-    let value = |digit: u8| char::from(digit).to_digit(16).and_then(|v| u8::try_from(v).ok()).unwrap_or(0);
-    for (pair, byte) in text.chunks_exact(2).zip(out) {
-        if let [high, low] = pair {
-            *byte = value(*high) << 4 | value(*low);
-        }
-    }
-}
-
-/// `00-<trace>-<span>-01` (W3C Trace Context, section 3.2): a trace that we begin is sampled, or nobody would see it.
-fn traceparent(trace: [u8; 16], span: [u8; 8]) -> [u8; 55] {
-    let mut out = *b"00-00000000000000000000000000000000-0000000000000000-01";
-    if let Some(place) = out.get_mut(3..35) {
-        hex_into(&trace, place);
-    }
-    if let Some(place) = out.get_mut(36..52) {
-        hex_into(&span, place);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn trace_ids_are_written_and_read_alike() {
-        let (trace, span) = ([0xab; 16], [0x01, 2, 3, 4, 5, 6, 7, 0xf8]);
-        let text = traceparent(trace, span);
-        assert_eq!(&text, b"00-abababababababababababababababab-01020304050607f8-01");
-        let mut back = [0; 16];
-        unhex(&text[3..35], &mut back);
-        assert_eq!(back, trace);
-    }
 
     #[test]
     fn clear_text_http2_is_not_tunnelled() {

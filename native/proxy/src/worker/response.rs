@@ -150,27 +150,43 @@ impl Worker {
         if x.version == Version::Http10 {
             return Took::Bytes(head.len());
         }
-        let client = x.client;
-        let parts = ResponseParts {
-            head,
-            response: parsed,
-            fields,
-            framing: ResponseFraming::None,
-            connection: ClientConnection::Implicit,
-            edits: Edits::NONE,
-            via: None,
-            date: None,
-        };
-        self.scratch.head.clear();
-        write_response(&mut self.scratch.head, &parts);
-        if let Some(conn) = self.conns.get_mut(client)
-            && conn.link.send(&[&self.scratch.head], &mut self.io).is_err()
-        {
-            self.end_exchange(exchange, Reason::ClientClosed);
-            self.abandon(client);
-            return Took::Over;
+        match self.pass_head(exchange, (head, parsed, fields), b"") {
+            Some(_) => Took::Bytes(head.len()),
+            None => Took::Over,
         }
-        Took::Bytes(head.len())
+    }
+
+    /// Passes a head that no body follows on, and what came `behind` it. Its length; none: the client is gone.
+    pub(super) fn pass_head(
+        &mut self,
+        exchange: Id,
+        (head, response, fields): (&[u8], &ResponseHead, &Fields),
+        behind: &[u8],
+    ) -> Option<usize> {
+        let framing = ResponseFraming::None;
+        let connection = ClientConnection::Implicit;
+        let edits = Edits::NONE;
+        let parts =
+            ResponseParts { head, response, fields, framing, connection, edits, via: None, date: None };
+        let mut out = std::mem::take(&mut self.scratch.head);
+        out.clear();
+        write_response(&mut out, &parts);
+        let sent = self.send_to_client(exchange, &[&out, behind]);
+        let length = out.len();
+        self.scratch.head = out;
+        sent.then_some(length)
+    }
+
+    /// Sends to the client; false: it is gone, and so is the exchange.
+    pub(super) fn send_to_client(&mut self, exchange: Id, parts: &[&[u8]]) -> bool {
+        let Some(client) = self.exchanges.get(exchange).map(|x| x.client) else { return false };
+        let sent = self.conns.get_mut(client).map(|conn| conn.link.send(parts, &mut self.io));
+        if matches!(sent, Some(Ok(()))) {
+            return true;
+        }
+        self.end_exchange(exchange, Reason::ClientClosed);
+        self.abandon(client);
+        false
     }
 
     fn final_head(

@@ -7,9 +7,7 @@ use crate::clock;
 use crate::io::Link;
 use crate::slab::Id;
 use crate::telemetry::{Flags, Reason};
-use tulle_decide::http::{
-    ClientConnection, Edits, Fields, ResponseFraming, ResponseHead, ResponseParts, write_response,
-};
+use tulle_decide::http::{Fields, ResponseHead};
 
 /// Which way bytes go.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,27 +39,10 @@ impl Worker {
             return Took::Over;
         }
         x.record.status = 101;
-        let client = x.client;
-        let parts = ResponseParts {
-            head,
-            response: parsed,
-            fields,
-            framing: ResponseFraming::None,
-            connection: ClientConnection::Implicit,
-            edits: Edits::NONE,
-            via: None,
-            date: None,
-        };
-        self.scratch.head.clear();
-        write_response(&mut self.scratch.head, &parts);
-        x.record.head_out = u32::try_from(self.scratch.head.len()).unwrap_or(u32::MAX);
         x.tunnel.from_upstream += rest.len() as u64;
-        let sent =
-            self.conns.get_mut(client).map(|conn| conn.link.send(&[&self.scratch.head, rest], &mut self.io));
-        if !matches!(sent, Some(Ok(()))) {
-            self.end_exchange(exchange, Reason::ClientClosed);
-            self.abandon(client);
-            return Took::Over;
+        let Some(length) = self.pass_head(exchange, (head, parsed, fields), rest) else { return Took::Over };
+        if let Some(x) = self.exchanges.get_mut(exchange) {
+            x.record.head_out = u32::try_from(length).unwrap_or(u32::MAX);
         }
         self.open_tunnel(exchange);
         Took::Over
@@ -71,16 +52,9 @@ impl Worker {
     pub(super) fn open_connect_tunnel(&mut self, exchange: Id) {
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
         x.record.status = 200;
-        let client = x.client;
-        let sent = self
-            .conns
-            .get_mut(client)
-            .map(|conn| conn.link.send(&[b"HTTP/1.1 200 OK\r\n\r\n"], &mut self.io));
-        if !matches!(sent, Some(Ok(()))) {
-            self.end_exchange(exchange, Reason::ClientClosed);
-            return self.abandon(client);
+        if self.send_to_client(exchange, &[b"HTTP/1.1 200 OK\r\n\r\n"]) {
+            self.open_tunnel(exchange);
         }
-        self.open_tunnel(exchange);
     }
 
     /// From now on both sides speak another protocol.
