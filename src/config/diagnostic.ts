@@ -16,6 +16,7 @@ export const DIAGNOSTIC_CODES = {
   BAD_VALUE: 'The value is not one of those that are possible.',
   OUT_OF_RANGE: 'The number or size is outside its bounds.',
   BAD_DURATION: 'Not a duration.',
+  BAD_SIZE: 'Not a size.',
   BAD_NAME: 'Not a name.',
   BAD_ADDRESS: 'Not an address, or not one that can be used here.',
   BAD_HOSTNAME: 'Not a host name.',

@@ -31,6 +31,7 @@ export function compile(config: CheckedConfig, options: CompileOptions): Snapsho
       file: config.accessLog.file === '-' ? '-' : scope.resolveFile(config.accessLog.file),
     },
     drainMs: config.drain,
+    memoryBytes: config.memory ?? null,
     listeners: Object.entries(config.listeners).map(([name, listener]) =>
       compileListener(name, listener, scope),
     ),

@@ -22,6 +22,10 @@ accessLog: AccessLog,
  */
 drainMs: number, 
 /**
+ * Resident memory of the process from which on nothing new is taken on, or null for no limit.
+ */
+memoryBytes: number | null, 
+/**
  * Listening addresses; names are unique.
  */
 listeners: Array<Listener>, 

@@ -4,6 +4,7 @@
 //! workers. Nothing here is on the way of a request.
 
 mod keeper;
+mod pressure;
 mod sockets;
 mod threads;
 
@@ -20,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use threads::Threads;
 
+pub(crate) use pressure::Pressure;
 pub(crate) use sockets::holds;
 
 /// Notices kept for whoever logs them.
@@ -81,6 +83,7 @@ impl Engine {
         let shared = Arc::new(Shared {
             clients: crate::shared::Count::default(),
             draining: false.into(),
+            pressure: 0.into(),
             applied: Mutex::new(Applied { running: Arc::clone(&running), at: clock::wall() }),
             reloads: 0.into(),
             refused: 0.into(),

@@ -1,5 +1,6 @@
 //! How the engine talks to a worker: a bounded list of rare messages, and a wake-up.
 
+use crate::engine::Pressure;
 use crate::io::{Listening, Waker};
 use crate::running::Running;
 use std::sync::mpsc::SyncSender;
@@ -20,6 +21,8 @@ pub(crate) enum Message {
         /// The service's name.
         service: Arc<str>,
     },
+    /// The process comes near its memory limit, or leaves it.
+    Press(Pressure),
     /// Accept no more, and end connections as they become idle.
     Drain {
         /// Told when nothing is accepted any more.

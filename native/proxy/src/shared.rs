@@ -6,7 +6,7 @@ use crate::telemetry::admin::{Facts, Readiness, config_page};
 use crate::telemetry::{
     AccessLog, CertificateExpiry, CertificateOwner, Identities, Metrics, ProcessFacts, Usage,
 };
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -64,6 +64,8 @@ pub(crate) struct Shared {
     /// Clients' connections to listeners that carry traffic, over all data-plane workers.
     pub(crate) clients: Count,
     pub(crate) draining: AtomicBool,
+    /// [`crate::engine::Pressure::number`].
+    pub(crate) pressure: AtomicU8,
     pub(crate) applied: Mutex<Applied>,
     pub(crate) reloads: AtomicU64,
     pub(crate) refused: AtomicU64,
@@ -101,6 +103,8 @@ impl Shared {
             certificates: certificates(&applied.running),
             log_lost: self.log.lost(),
             usage: Usage::read(),
+            memory_limit: snapshot.memory_bytes,
+            memory_pressure: self.pressure.load(Ordering::Relaxed),
         }
     }
 }

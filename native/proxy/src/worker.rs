@@ -23,6 +23,7 @@ pub(crate) use config::WorkerConfig;
 
 use crate::clock::{self, Nanos};
 use crate::date::HttpDate;
+use crate::engine::Pressure;
 use crate::io::{Io, Listening, Poller, Waker};
 use crate::mailbox::{Mailbox, Message};
 use crate::random::Random;
@@ -96,6 +97,7 @@ pub(crate) struct Worker {
     waiting: VecDeque<Id>,
     now: Nanos,
     draining: bool,
+    pressure: Pressure,
     accept_again: Option<Nanos>,
     stopping: bool,
 }
@@ -127,6 +129,7 @@ impl Worker {
             waiting: VecDeque::new(),
             now: clock::now(),
             draining: false,
+            pressure: Pressure::Calm,
             accept_again: None,
             stopping: false,
         };
@@ -244,6 +247,7 @@ impl Worker {
                     self.drain();
                     let _engine_waits_no_longer = done.try_send(());
                 }
+                Message::Press(pressure) => self.press(pressure),
                 Message::Stop => self.stopping = true,
             }
         }

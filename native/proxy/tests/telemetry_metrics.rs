@@ -163,6 +163,8 @@ fn process() -> ProcessFacts {
             },
         ],
         log_lost: 7,
+        memory_limit: Some(1 << 28),
+        memory_pressure: 1,
         usage: Usage {
             resident_bytes: Some(1),
             virtual_bytes: Some(2),

@@ -36,6 +36,9 @@ pub struct Snapshot {
     pub access_log: AccessLog,
     /// How long a drain may take.
     pub drain_ms: u32,
+    /// Resident memory of the process from which on nothing new is taken on, or null for no limit.
+    #[cfg_attr(test, ts(type = "number | null"))]
+    pub memory_bytes: Option<u64>,
     /// Listening addresses; names are unique.
     pub listeners: Vec<Listener>,
     /// Upstream services; names are unique.

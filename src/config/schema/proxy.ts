@@ -5,7 +5,8 @@ import { DEFAULTS } from '../defaults.js';
 import { policy } from './authorization.js';
 import { listener } from './listener.js';
 import { route } from './route.js';
-import { duration, fileName, integer, name } from './scalar.js';
+import { MIB } from '../../lib/size.js';
+import { duration, fileName, integer, name, size } from './scalar.js';
 import { service } from './service.js';
 
 const accessLog = z
@@ -26,6 +27,11 @@ export const proxy = z
       .optional()
       .describe('Data-plane threads. Default: the cores this process may use.'),
     accessLog,
+    memory: size({ min: 64 * MIB })
+      .optional()
+      .describe(
+        'Resident memory of the process. From 90 % on no connection is accepted and idle ones are closed; from 100 % on requests are answered 503. Default: no limit.',
+      ),
     drain: duration().prefault(DEFAULTS.drain).describe('How long a drain may take.'),
     listeners: z.record(name(), listener).describe('Where connections come in.'),
     services: z.record(name(), service).prefault({}).describe('Where requests go.'),

@@ -3,6 +3,7 @@
 
 import { z } from 'zod';
 import { MAX_DURATION_MS, parseDuration, toDuration } from '../../lib/duration.js';
+import { MAX_SIZE, parseSize, toSize } from '../../lib/size.js';
 import type { Problem } from '../diagnostic.js';
 
 /** Text that a function looks over. The problem travels in the issue's params. */
@@ -41,6 +42,30 @@ function checkDuration(value: string, min: number, max: number): Problem | undef
   return {
     code: 'OUT_OF_RANGE',
     message: `${value} is not between ${toDuration(min)} and ${toDuration(max)}`,
+  };
+}
+
+/** A size; written `64KiB`, `256MiB` or `2GiB`, whole bytes inside. */
+export function size(bounds: { min?: number } = {}) {
+  const { min = 1 } = bounds;
+  return text((value) => checkSize(value, min))
+    .meta({ pattern: '^\\d{1,10}(KiB|MiB|GiB)$', examples: ['256MiB', '2GiB'] })
+    .transform((value) => parseSize(value) ?? 0);
+}
+
+function checkSize(value: string, min: number): Problem | undefined {
+  const bytes = parseSize(value);
+  if (bytes === undefined) {
+    return {
+      code: 'BAD_SIZE',
+      message: `${JSON.stringify(value.slice(0, 32))} is not a size of at most ${toSize(MAX_SIZE)}`,
+      hint: 'a whole number and KiB, MiB or GiB: 256MiB, 2GiB',
+    };
+  }
+  if (bytes >= min) return undefined;
+  return {
+    code: 'OUT_OF_RANGE',
+    message: `${value} is not between ${toSize(min)} and ${toSize(MAX_SIZE)}`,
   };
 }
 

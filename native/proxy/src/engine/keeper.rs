@@ -1,15 +1,19 @@
-//! The thread that looks after things once a second: certificates are loaded again when their files change, and memory
-//! goes back to the system when many connections have ended.
+//! The thread that looks after things: once a second certificates are loaded again whose files changed, and memory goes
+//! back to the system when many connections have ended; ten times a second memory is held against its limit, if any.
 
 use super::Control;
+use super::pressure::{Pressure, resident_bytes};
 use crate::Error;
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How often files are looked at.
-const INTERVAL: Duration = Duration::from_secs(1);
+/// How often memory is looked at.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// How often everything else is, in looks at memory.
+const OTHERS: u32 = 10;
 
 /// Files are rarely replaced all at once: a failure is said when it is still there at the next look, and then once.
 #[derive(Default)]
@@ -67,9 +71,17 @@ impl Keeper {
         let body = move || {
             let mut failing = Failing::default();
             let mut ebb = Ebb::default();
-            while !waited(&waits) {
+            let mut pressure = Pressure::Calm;
+            let mut looks = 0;
+            while !waited(&waits, if control.memory_limit().is_some() { 1 } else { OTHERS }) {
+                pressure = control.weigh(pressure);
+                looks += 1;
+                if control.memory_limit().is_some() && looks < OTHERS {
+                    continue;
+                }
+                looks = 0;
                 control.renew_certificates(&mut failing);
-                if ebb.look(control.shared.clients.now()) {
+                if ebb.look(control.shared.clients.now()) || pressure != Pressure::Calm {
                     release();
                 }
             }
@@ -89,14 +101,46 @@ impl Keeper {
     }
 }
 
-/// Waits for the next look; true: no more.
-fn waited((stop, changed): &(Mutex<bool>, Condvar)) -> bool {
+/// Waits for so many looks; true: no more.
+fn waited((stop, changed): &(Mutex<bool>, Condvar), looks: u32) -> bool {
     let guard = stop.lock().unwrap_or_else(PoisonError::into_inner);
-    let result = changed.wait_timeout_while(guard, INTERVAL, |stop| !*stop);
+    let result = changed.wait_timeout_while(guard, INTERVAL * looks, |stop| !*stop);
     *result.unwrap_or_else(PoisonError::into_inner).0
 }
 
 impl Control {
+    fn memory_limit(&self) -> Option<u64> {
+        self.shared.applied().running.core.snapshot.memory_bytes
+    }
+
+    /// Holds memory against the limit, and tells workers and operator when the level changes. The level.
+    fn weigh(&self, before: Pressure) -> Pressure {
+        let limit = self.memory_limit();
+        if limit.is_none() && before == Pressure::Calm {
+            return before;
+        }
+        let resident = resident_bytes();
+        let after = before.next(resident, limit);
+        if after != before {
+            self.lock().threads.press(after);
+            self.shared.pressure.store(after.number(), Ordering::Relaxed);
+            self.notice(match after {
+                Pressure::Calm => {
+                    format!("memory: {resident} bytes resident: connections are accepted again")
+                }
+                Pressure::Tight => {
+                    format!(
+                        "memory: {resident} bytes resident, 90 % of `memory`: no connections are accepted"
+                    )
+                }
+                Pressure::Full => {
+                    format!("memory: {resident} bytes resident, all of `memory`: requests get 503")
+                }
+            });
+        }
+        after
+    }
+
     /// Publishes what was rebuilt; says once what could not be.
     fn renew_certificates(&self, failing: &mut Failing) {
         let mut failures = BTreeSet::new();

@@ -1,5 +1,6 @@
 //! The worker threads: started together, told together, ended together.
 
+use super::Pressure;
 use super::sockets::Opened;
 use crate::Error;
 use crate::mailbox::{Mailbox, Message};
@@ -85,6 +86,14 @@ impl Threads {
             thread.mailbox.send(Message::Drain { done: done.clone() });
         }
         wait(&acknowledged, data);
+    }
+
+    /// Tells the data-plane workers how near the process is to its memory limit; admin pages and probes are answered
+    /// all the same.
+    pub(super) fn press(&self, pressure: Pressure) {
+        for thread in self.0.iter().take(self.0.len().saturating_sub(1)) {
+            thread.mailbox.send(Message::Press(pressure));
+        }
     }
 
     /// Ends and joins all.

@@ -62,6 +62,8 @@ families! {
     CPU: counter "process_cpu_seconds_total", "User and system time.";
     OPEN_FDS: gauge "process_open_fds", "Open file descriptors.";
     MAX_FDS: gauge "process_max_fds", "How many file descriptors may be open.";
+    MEMORY_LIMIT: gauge "tulle_memory_limit_bytes", "The configured limit on resident memory.";
+    MEMORY_PRESSURE: gauge "tulle_memory_pressure", "0: none. 1: no connections are accepted. 2: no requests either.";
 }
 
 /// Appends everything.
@@ -172,6 +174,8 @@ fn usage(text: &mut Text<'_>, process: &ProcessFacts) {
     text.single(CPU, usage.cpu_ms.map(|ms| Seconds(Duration::from_millis(ms))));
     text.single(OPEN_FDS, usage.open_fds);
     text.single(MAX_FDS, usage.max_fds);
+    text.single(MEMORY_LIMIT, process.memory_limit);
+    text.single(MEMORY_PRESSURE, Some(process.memory_pressure));
 }
 
 /// Writes samples. A `String` takes every write, so results are not looked at.

@@ -43,6 +43,10 @@ pub struct ProcessFacts {
     pub log_lost: u64,
     /// What the operating system says of the process.
     pub usage: Usage,
+    /// The limit on resident memory in bytes, if there is one.
+    pub memory_limit: Option<u64>,
+    /// 0: none; 1: no connections are accepted; 2: no requests either.
+    pub memory_pressure: u8,
 }
 
 /// What the operating system says of this process; none where it does not say.

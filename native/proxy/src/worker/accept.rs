@@ -3,6 +3,7 @@
 use super::conn::{Client, Conn, Phase, Role};
 use super::{LISTENER_TOKEN, OpenListener, Worker};
 use crate::clock::Nanos;
+use crate::engine::Pressure;
 use crate::io::{Link, Listening, Socket};
 use crate::slab::Id;
 use crate::telemetry::{NONE_32, Text};
@@ -58,6 +59,10 @@ impl Worker {
     fn welcome(&mut self, name: &str, socket: Socket, peer: SocketAddr) {
         let config = Rc::clone(&self.config);
         let Some(listener) = config.listener_named(name) else { return };
+        if self.pressure != Pressure::Calm {
+            listener.counters.connection_refused();
+            return;
+        }
         if !listener.count.admit(listener.limits.connections) {
             listener.counters.connection_refused();
             return;

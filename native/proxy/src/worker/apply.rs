@@ -2,6 +2,7 @@
 
 use super::Worker;
 use super::conn::{Phase, Role};
+use crate::engine::Pressure;
 use crate::io::Listening;
 use crate::running::Running;
 use std::rc::Rc;
@@ -65,6 +66,26 @@ impl Worker {
         for index in 0..self.listeners.len() {
             self.close_listener(index);
         }
+        self.end_idle_clients();
+    }
+
+    /// Takes note of how near the process is to its memory limit: from [`Pressure::Tight`] on idle connections end.
+    pub(super) fn press(&mut self, pressure: Pressure) {
+        let rising = pressure > self.pressure;
+        self.pressure = pressure;
+        if !rising {
+            return;
+        }
+        self.end_idle_clients();
+        let config = Rc::clone(&self.config);
+        for service in &config.services {
+            while let Some(id) = self.idle_of(service) {
+                self.close_upstream(id);
+            }
+        }
+    }
+
+    fn end_idle_clients(&mut self) {
         for id in self.conns.ids() {
             let Some(conn) = self.conns.get(id) else { continue };
             match &conn.role {

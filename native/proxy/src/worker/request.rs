@@ -8,6 +8,7 @@ use super::config::WorkerListener;
 use super::conn::{Exchange, Phase};
 use super::ids::{hex32, traceparent, unhex};
 use super::{Scratch, Worker};
+use crate::engine::Pressure;
 use crate::slab::Id;
 use crate::telemetry::admin::{self, Answer, Question};
 use crate::telemetry::{Flags, NONE_16, Reason, RequestId, Text};
@@ -129,6 +130,11 @@ impl Worker {
             ))));
         }
         allowed_form(&request, &listener)?;
+        if self.pressure == Pressure::Full {
+            x.record.detail = "memory";
+            x.keep_alive = false;
+            return Err(Reason::Overload.into());
+        }
         if let (Framing::Length(length), Some(most)) = (request.framing, listener.limits.body_bytes)
             && length > most
         {

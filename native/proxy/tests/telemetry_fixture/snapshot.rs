@@ -23,7 +23,7 @@ impl Shape<'_> {
         let routes: Vec<Value> = self.routes.iter().map(|(name, rules)| route(name, *rules)).collect();
         let policy = |name: &str, mode: &str| json!({ "name": name, "listeners": [0], "action": "deny", "mode": mode, "rules": [] });
         let snapshot = json!({
-            "format": tulle_snapshot::FORMAT, "version": "v1", "workers": 2, "drainMs": 1000,
+            "format": tulle_snapshot::FORMAT, "version": "v1", "workers": 2, "drainMs": 1000, "memoryBytes": null,
             "accessLog": { "requests": "all", "file": "-" }, "listeners": listeners, "services": services, "routes": routes,
             "authorization": [policy("guard", "enforce"), policy("trial", "shadow")],
         });
