@@ -100,42 +100,51 @@ t.test('lives', { jobs: 3 }, async (t) => {
     t.ok(Date.now() - began < 15_000, 'well before the limit of the drain');
   });
 
-  t.test('at the memory limit nothing is taken on but admin requests, and below it everything is', async (t) => {
-    const [upstream = 0, port = 0, admin = 0] = await freePorts(3);
-    await startUpstream(t, { port: upstream, name: 'a' });
-    const args = ['--expose-gc', '--input-type=module', '-e', GREEDY, ...[port, admin, upstream].map(String)];
-    const proxy = start(t, [process.execPath, ...args]);
-    await proxy.says(/ready/);
-    const metric = async (name: string) => {
-      const { body } = await request(`http://127.0.0.1:${admin}/metrics`);
-      return Number(new RegExp(`^${name}(?:{.*})? (\\S+)$`, 'm').exec(body)?.[1]);
-    };
-    const until = async (pressure: number) => {
-      while ((await metric('tulle_memory_pressure')) !== pressure) await Promise.resolve();
-    };
-    t.equal(await metric('tulle_memory_limit_bytes'), 256 << 20);
-    const [kept, idle] = [
-      await Wire.connect(t, { port, host: '127.0.0.1' }),
-      await Wire.connect(t, { port, host: '127.0.0.1' }),
-    ];
-    await kept.send(GET.slice(0, -2));
-    await idle.send(GET);
-    t.equal((await idle.final())?.status, 200);
-    proxy.child.kill('SIGUSR2');
-    await proxy.says(/took/);
-    await until(2);
-    await kept.send('\r\n');
-    const refused = await kept.final();
-    t.match(refused, { status: 503, whole: true });
-    t.same([refused?.all('retry-after'), refused?.all('connection')], [['1'], ['close']]);
-    await idle.closed();
-    await t.rejects(request(`http://127.0.0.1:${port}`), 'a new connection is closed at once');
-    t.equal((await request(`http://127.0.0.1:${admin}/healthz`)).status, 200, 'admin pages are answered');
-    proxy.child.kill('SIGUSR2');
-    await proxy.says(/gave/);
-    await until(0);
-    t.equal((await request(`http://127.0.0.1:${port}`)).status, 200);
-  });
+  t.test(
+    'at the memory limit nothing is taken on but admin requests, and below it everything is',
+    async (t) => {
+      const [upstream = 0, port = 0, admin = 0] = await freePorts(3);
+      await startUpstream(t, { port: upstream, name: 'a' });
+      const args = [
+        '--expose-gc',
+        '--input-type=module',
+        '-e',
+        GREEDY,
+        ...[port, admin, upstream].map(String),
+      ];
+      const proxy = start(t, [process.execPath, ...args]);
+      await proxy.says(/ready/);
+      const metric = async (name: string) => {
+        const { body } = await request(`http://127.0.0.1:${admin}/metrics`);
+        return Number(new RegExp(`^${name}(?:{.*})? (\\S+)$`, 'm').exec(body)?.[1]);
+      };
+      const until = async (pressure: number) => {
+        while ((await metric('tulle_memory_pressure')) !== pressure) await Promise.resolve();
+      };
+      t.equal(await metric('tulle_memory_limit_bytes'), 256 << 20);
+      const [kept, idle] = [
+        await Wire.connect(t, { port, host: '127.0.0.1' }),
+        await Wire.connect(t, { port, host: '127.0.0.1' }),
+      ];
+      await kept.send(GET.slice(0, -2));
+      await idle.send(GET);
+      t.equal((await idle.final())?.status, 200);
+      proxy.child.kill('SIGUSR2');
+      await proxy.says(/took/);
+      await until(2);
+      await kept.send('\r\n');
+      const refused = await kept.final();
+      t.match(refused, { status: 503, whole: true });
+      t.same([refused?.all('retry-after'), refused?.all('connection')], [['1'], ['close']]);
+      await idle.closed();
+      await t.rejects(request(`http://127.0.0.1:${port}`), 'a new connection is closed at once');
+      t.equal((await request(`http://127.0.0.1:${admin}/healthz`)).status, 200, 'admin pages are answered');
+      proxy.child.kill('SIGUSR2');
+      await proxy.says(/gave/);
+      await until(0);
+      t.equal((await request(`http://127.0.0.1:${port}`)).status, 200);
+    },
+  );
 
   t.test('a drain waits for what is under way, says so, and gives idle clients a last chance', async (t) => {
     const upstream = await freePort();

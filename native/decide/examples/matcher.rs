@@ -2,7 +2,7 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people, not part of the proxy")]
 
 #[allow(clippy::unwrap_used, clippy::panic, reason = "it is the tests' own")]
-#[path = "../tests/fixture/snapshot.rs"]
+#[path = "../tests/suite/fixture.rs"]
 mod fixture;
 
 use fixture::{Headers, PLAIN, exact, id, on, permit, prefix, regex, route, rule, snapshot};

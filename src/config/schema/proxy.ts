@@ -1,11 +1,11 @@
 // The whole configuration of a proxy as people write it.
 
 import { z } from 'zod';
+import { MIB } from '../../lib/size.js';
 import { DEFAULTS } from '../defaults.js';
 import { policy } from './authorization.js';
 import { listener } from './listener.js';
 import { route } from './route.js';
-import { MIB } from '../../lib/size.js';
 import { duration, fileName, integer, name, size } from './scalar.js';
 import { service } from './service.js';
 

@@ -1,6 +1,5 @@
 //! Properties over generated messages: what is sent on parses to the same, chunks decode alike wherever they are split,
 //! paths are normal after one step, nothing is found ambiguous by another parser that we let pass.
-#![expect(clippy::indexing_slicing, reason = "helpers of tests may panic and print")]
 
 use proptest::prelude::*;
 use tulle_decide::http::{

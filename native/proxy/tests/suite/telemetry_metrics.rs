@@ -1,10 +1,6 @@
 //! What the workers count comes out as valid Prometheus text and JSON, and survives a change of configuration.
-#![cfg(test)]
 
-#[path = "telemetry_fixture/snapshot.rs"]
-mod fixture;
-
-use fixture::{Shape, record};
+use crate::fixture::{Shape, record};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tulle_proxy::telemetry::{

@@ -1,10 +1,6 @@
 //! The access log, from a worker's push to the lines in a file.
-#![cfg(test)]
 
-#[path = "telemetry_fixture/snapshot.rs"]
-mod fixture;
-
-use fixture::{Shape, record};
+use crate::fixture::{Shape, record};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -353,7 +349,7 @@ fn child_with<T>(stdout: impl FnOnce(std::process::ChildStdout) -> T) -> Option<
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "a_standard_output_that_is_closed_or_unread_ends_nothing",
+            "telemetry_log::a_standard_output_that_is_closed_or_unread_ends_nothing",
             "--nocapture",
             "--test-threads=1",
         ])

@@ -1,6 +1,6 @@
 //! Which certificate a client is shown.
 
-use crate::pki::*;
+use super::pki::*;
 use rcgen::{KeyPair, PKCS_RSA_SHA256};
 use tulle_proxy::tls::Session;
 
@@ -78,7 +78,7 @@ fn refused_leaf(
     listener: &tulle_proxy::tls::ServerTls,
     name: &str,
 ) -> Option<Vec<u8>> {
-    let config = crate::refusals::trusting(service);
+    let config = super::refusals::trusting(service);
     let session = Session::client(config, name.to_owned().try_into().unwrap()).unwrap();
     let mut pair = Pair::new(session, listener.session().unwrap());
     pair.handshake().unwrap();
@@ -101,7 +101,7 @@ fn of_two_for_a_name_the_one_the_client_can_check_is_shown() {
             server(&simple_listener(vec![dir.pair("first", first), dir.pair("second", second)]), &time);
         let config = only.map_or_else(
             || service.config().clone(),
-            |scheme| crate::refusals::trusting_with(&service, vec![scheme]),
+            |scheme| super::refusals::trusting_with(&service, vec![scheme]),
         );
         let session = Session::client(config, "a.test".try_into().unwrap()).unwrap();
         let mut pair = Pair::new(session, listener.session().unwrap());

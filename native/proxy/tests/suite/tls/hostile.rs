@@ -1,6 +1,6 @@
 //! Bytes that nobody should send: a session answers each with a result, never with a panic or an endless loop.
 
-use crate::pki::*;
+use super::pki::*;
 use proptest::prelude::*;
 use std::sync::OnceLock;
 use tulle_proxy::tls::{ClientTls, ServerTls, Session};

@@ -1,6 +1,6 @@
 //! What a sound connection does.
 
-use crate::pki::*;
+use super::pki::*;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, NamedGroup, ProtocolVersion, SupportedCipherSuite};

@@ -1,6 +1,6 @@
 //! Files change while connections live; files that cannot be used are refused with a line.
 
-use crate::pki::*;
+use super::pki::*;
 use proptest::prelude::*;
 use tulle_proxy::tls::{ClientTls, Fingerprints, Loaded, Material, Renewal, ServerTls, Source};
 use tulle_snapshot::wire::{Certificate, ListenerTls, ServiceTls};

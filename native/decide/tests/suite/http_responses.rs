@@ -1,6 +1,5 @@
 //! Response heads, legal, unusual and hostile: each is refused with its reason, or framed and rebuilt as written here.
 //! Strings are Latin-1. Then the answers that we make ourselves.
-#![expect(clippy::expect_used, reason = "helpers of tests may panic")]
 
 use tulle_decide::http::{
     BodyFraming, ClientConnection, Edits, Fields, HeadLimits, Local, Method, REASONS, ResponseFraming,

@@ -1,17 +1,12 @@
 //! What a rule says to do: timeouts, weighted backends, rewrites, redirects.
 #![expect(
-    clippy::unwrap_used,
-    clippy::panic,
     clippy::type_complexity,
     clippy::too_many_lines,
     reason = "tables of cases, and helpers that fail the test"
 )]
 
 #[cfg(test)]
-#[path = "fixture/snapshot.rs"]
-mod fixture;
-
-use fixture::{backend, route, rule, snapshot};
+use crate::fixture::{backend, route, rule, snapshot};
 use std::time::Duration;
 use tulle_decide::route::{
     Plan, RedirectFrom, RuleAction, RuleId, Scheme, Split, redirect_location, rewrite_path,

@@ -1,6 +1,6 @@
 //! The files that `tulle certs` writes, used as the example configurations use them.
 
-use crate::pki::*;
+use super::pki::*;
 use std::path::PathBuf;
 use tulle_authority::{revoke, write_certs};
 use tulle_proxy::tls::{Loaded, Renewal};

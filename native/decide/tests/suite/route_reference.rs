@@ -1,11 +1,7 @@
 //! The router against a reference that tries every rule and takes the most specific.
-#![expect(clippy::unwrap_used, reason = "helpers that fail the test")]
 
 #[cfg(test)]
-#[path = "fixture/snapshot.rs"]
-mod fixture;
-
-use fixture::{Headers, PLAIN, permit, route, rule, snapshot};
+use crate::fixture::{Headers, PLAIN, permit, route, rule, snapshot};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use std::cmp::Reverse;
@@ -51,9 +47,9 @@ struct Asked {
 fn path() -> impl Strategy<Value = Option<PathMatch>> {
     prop_oneof![
         1 => Just(None),
-        3 => select(PATHS).prop_map(fixture::exact),
-        4 => select(PATHS).prop_map(fixture::prefix),
-        2 => select(REGEXES).prop_map(fixture::regex),
+        3 => select(PATHS).prop_map(crate::fixture::exact),
+        4 => select(PATHS).prop_map(crate::fixture::prefix),
+        2 => select(REGEXES).prop_map(crate::fixture::regex),
     ]
 }
 
@@ -61,9 +57,9 @@ fn matching() -> impl Strategy<Value = Match> {
     let method = prop_oneof![2 => Just(None), 1 => select(vec!["GET", "POST"]).prop_map(Some)];
     let headers = subsequence(vec![("x-a", "1"), ("x-b", "1"), ("x-b", "2")], 0..=2);
     let query = subsequence(vec![("p", "1"), ("q", "2")], 0..=2);
-    let plain = path().prop_map(fixture::on);
+    let plain = path().prop_map(crate::fixture::on);
     let full = (path(), method, headers, query)
-        .prop_map(|(path, method, headers, query)| fixture::on_all(path, method, &headers, &query));
+        .prop_map(|(path, method, headers, query)| crate::fixture::on_all(path, method, &headers, &query));
     prop_oneof![plain, full]
 }
 
@@ -132,7 +128,7 @@ fn query_has(query: &str, name: &str, value: &str) -> bool {
 }
 
 fn reference(routes: &[Route], asked: &Asked) -> Option<Matched> {
-    let everything = [fixture::on(None)];
+    let everything = [crate::fixture::on(None)];
     let mut best = None;
     let (mut order, mut id) = (0, 0);
     for route in routes {

@@ -1,6 +1,5 @@
 //! Request heads, legal, unusual and hostile: each is refused with its reason, or arrives upstream exactly as written
 //! here. Strings are Latin-1: `\u{ff}` is the byte 0xff.
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
 use tulle_decide::http::{
     Edits, Fields, Forwarded, Framing, HeadLimits, Method, RequestParts, Target, find_head_end,

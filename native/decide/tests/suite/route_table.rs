@@ -1,15 +1,8 @@
 //! The contract's sentences on matching, one table each.
-#![expect(
-    clippy::unwrap_used,
-    clippy::type_complexity,
-    reason = "tables of cases, and helpers that fail the test"
-)]
+#![expect(clippy::type_complexity, reason = "tables of cases, and helpers that fail the test")]
 
 #[cfg(test)]
-#[path = "fixture/snapshot.rs"]
-mod fixture;
-
-use fixture::{
+use crate::fixture::{
     Headers, MUTUAL, PLAIN, SIMPLE, exact, on, on_all, permit, prefix, regex, route, rule, snapshot,
 };
 use tulle_decide::route::{Matched, RequestView, Router, RuleId};

@@ -1,10 +1,4 @@
 //! Chunked bodies and paths, legal, unusual and hostile; then what the writers add: forwarded fields, ids, edits.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "helpers of tests may panic"
-)]
 
 use tulle_decide::http::{
     Chunked, Edits, Fields, Forwarded, Framing, HOST_KEY_BYTES, HeadLimits, Normalized, RequestParts,

@@ -1,15 +1,8 @@
 //! The contract's paragraph on authorization, sentence by sentence.
-#![expect(
-    clippy::unwrap_used,
-    clippy::type_complexity,
-    reason = "tables of cases, and helpers that fail the test"
-)]
+#![expect(clippy::type_complexity, reason = "tables of cases, and helpers that fail the test")]
 
 #[cfg(test)]
-#[path = "fixture/snapshot.rs"]
-mod fixture;
-
-use fixture::{MUTUAL, MUTUAL_NAMED, PLAIN, SIMPLE, exact, id, prefix, regex, snapshot};
+use crate::fixture::{MUTUAL, MUTUAL_NAMED, PLAIN, SIMPLE, exact, id, prefix, regex, snapshot};
 use tulle_decide::identity::SpiffeId;
 use tulle_decide::policy::{Authorizer, Caller, Decision, PolicyId, Shadow, Verdict};
 use tulle_snapshot::wire::{Action, Mode, PathMatch, Policy, PolicyRule};

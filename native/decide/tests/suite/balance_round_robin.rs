@@ -1,5 +1,4 @@
 //! Round-robin: exact shares, smooth order, and what happens when endpoints are unusable or were tried.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers that fail the test")]
 
 use tulle_decide::balance::{Balancer, Candidates, EndpointSet, Member, Members, RoundRobin, balancer};
 use tulle_snapshot::wire::LoadBalancing;

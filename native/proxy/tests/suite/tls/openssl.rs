@@ -1,6 +1,6 @@
 //! The same handshakes against OpenSSL's client, over a real socket.
 
-use crate::pki::*;
+use super::pki::*;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};

@@ -1,42 +1,13 @@
 //! The hot path's promise: authorizing, matching, splitting, rewriting and balancing a request allocates nothing.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers that fail the test")]
 
+use crate::counting::allocations;
 #[cfg(test)]
-#[path = "fixture/snapshot.rs"]
-mod fixture;
-
-use fixture::{Headers, MUTUAL, backend, exact, id, on, on_all, prefix, regex, route, rule, snapshot};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use crate::fixture::{Headers, MUTUAL, backend, exact, id, on, on_all, prefix, regex, route, rule, snapshot};
 use tulle_decide::balance::{Balancer, Candidates, Member, Members, RoundRobin};
 use tulle_decide::identity::SpiffeId;
 use tulle_decide::policy::{Authorizer, Caller, Decision};
 use tulle_decide::route::{Plan, RequestView, Router, RuleAction, rewrite_path};
 use tulle_snapshot::wire::{Action, Mode, PathEdit, Policy, PolicyRule, Rewrite, Rule};
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator as it is; the counter is a thread-local integer without a
-// destructor, which neither allocates nor unwinds.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps GlobalAlloc's contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 struct Proxy {
     authorizer: Authorizer,
@@ -112,15 +83,15 @@ fn a_request_allocates_nothing() {
     let caller = id("web");
     let headers = Headers(vec![("x-canary".to_owned(), "yes".to_owned())]);
     let mut out = Vec::with_capacity(256);
-    let before_first = ALLOCATIONS.get();
+    let before_first = allocations();
     assert!(before_first > 0, "the counter counts");
     for _ in 0..100 {
         serve(&mut proxy, &caller, &headers, &mut out);
     }
-    let warm = ALLOCATIONS.get();
+    let warm = allocations();
     for _ in 0..1000 {
         serve(&mut proxy, &caller, &headers, &mut out);
     }
-    assert_eq!(ALLOCATIONS.get() - warm, 0);
+    assert_eq!(allocations() - warm, 0);
     assert_eq!(out, b"/items/7");
 }

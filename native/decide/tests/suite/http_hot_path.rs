@@ -1,8 +1,6 @@
 //! The hot path's promise: parsing and writing a typical request and response allocates nothing once buffers have grown.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use crate::counting::allocations;
 use std::hint::black_box;
 use tulle_decide::http::{
     Chunked, ClientConnection, Edits, Fields, Forwarded, HOST_KEY_BYTES, HeadLimits, Method, RequestParts,
@@ -10,34 +8,6 @@ use tulle_decide::http::{
     write_response,
 };
 use tulle_snapshot::wire::{EscapePolicy, PathRules};
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call is passed to the system's allocator unchanged; counting touches only a thread-local integer
-// without a destructor, which neither allocates nor unwinds.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps GlobalAlloc's contract.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: as above.
-        unsafe { System.realloc(ptr, layout, new_size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 60 * 1024, fields: 100 };
 const RULES: PathRules = PathRules { encoded_slash: EscapePolicy::Keep, path_parameters: EscapePolicy::Keep };
@@ -132,12 +102,12 @@ fn one_exchange(buffers: &mut Buffers) -> usize {
 fn a_typical_exchange_allocates_nothing() {
     let mut buffers =
         Buffers { fields: Fields::new(), out: Vec::new(), path: Vec::new(), chunked: Vec::new() };
-    let before_warm_up = ALLOCATIONS.get();
+    let before_warm_up = allocations();
     one_exchange(&mut buffers);
-    assert!(ALLOCATIONS.get() > before_warm_up, "the counter counts");
-    let before = ALLOCATIONS.get();
+    assert!(allocations() > before_warm_up, "the counter counts");
+    let before = allocations();
     for _ in 0..100 {
         black_box(one_exchange(&mut buffers));
     }
-    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert_eq!(allocations() - before, 0);
 }

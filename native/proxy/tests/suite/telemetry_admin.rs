@@ -1,10 +1,6 @@
 //! The pages of admin and probes listeners.
-#![cfg(test)]
 
-#[path = "telemetry_fixture/snapshot.rs"]
-mod fixture;
-
-use fixture::{Shape, record};
+use crate::fixture::{Shape, record};
 use std::cell::Cell;
 use std::time::Duration;
 use tulle_proxy::telemetry::admin::{self, Answer, Facts, Question, Readiness};

@@ -1,6 +1,6 @@
 //! Every look-alike is refused, by the server and by the client, with its reason.
 
-use crate::pki::*;
+use super::pki::*;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, GeneralSubtree,
     IsCa, KeyPair, KeyUsagePurpose, NameConstraints, SanType,

@@ -1,5 +1,4 @@
 //! The snapshots that `compile` makes, test/golden/*.snapshot.json, are snapshots that we can use.
-#![expect(clippy::panic, reason = "a test fails where it stands")]
 
 use tulle_decide::http::Edits;
 use tulle_decide::policy::Authorizer;

@@ -1,60 +1,9 @@
 //! What a TLS connection costs: allocations per request, memory per idle connection, size of the session itself.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "tests: clippy.toml allows these in test functions, here also in what they call"
-)]
-
-#[path = "tls_suite/pki.rs"]
-#[expect(dead_code, reason = "shared with the suite, which uses all of it")]
-mod pki;
-
-use pki::*;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use super::pki::*;
+use crate::counting::{self, bytes};
 use std::sync::Arc;
 use tulle_proxy::tls::{ClientTls, ServerTls, Session};
-
-/// Counts what this thread allocates.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-    static BYTES: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(allocations: usize, bytes: isize) {
-    // A thread that is ending has no counters any more.
-    let _ = ALLOCATIONS.try_with(|cell| cell.set(cell.get() + allocations));
-    let _ = BYTES.try_with(|cell| cell.set(cell.get() + bytes));
-}
-
-fn size(bytes: usize) -> isize {
-    isize::try_from(bytes).unwrap_or(isize::MAX)
-}
-
-// SAFETY: every call goes to the system allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(1, size(layout.size()));
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(0, -size(layout.size()));
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count(1, size(new_size) - size(layout.size()));
-        // SAFETY: the caller keeps the contract of `realloc`.
-        unsafe { System.realloc(pointer, layout, new_size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 struct World {
     simple: (ClientTls, ServerTls),
@@ -80,14 +29,14 @@ fn world() -> World {
 }
 
 /// Allocations made by `work`.
-fn allocations(work: impl FnOnce()) -> usize {
-    let before = ALLOCATIONS.get();
+fn allocations(work: impl FnOnce()) -> u64 {
+    let before = counting::allocations();
     work();
-    ALLOCATIONS.get() - before
+    counting::allocations() - before
 }
 
 /// What one end allocates to take in `request` and to send `parts`, once its buffers have their size.
-fn per_request(receiver: &mut Session, sender: &mut Session, parts: &[&[u8]], reply: &[&[u8]]) -> usize {
+fn per_request(receiver: &mut Session, sender: &mut Session, parts: &[&[u8]], reply: &[&[u8]]) -> u64 {
     let mut counts = Vec::with_capacity(8);
     let (mut plain, mut out, mut wire, mut back) =
         (Vec::with_capacity(65_536), Vec::with_capacity(65_536), Vec::new(), Vec::new());
@@ -136,11 +85,11 @@ fn an_idle_connection_is_small() {
         let mut servers = Vec::with_capacity(CONNECTIONS);
         let (mut of_clients, mut of_servers) = (0, 0);
         for _ in 0..CONNECTIONS {
-            let before = BYTES.get();
+            let before = bytes();
             let (client, server) = established(service, listener);
-            let both = BYTES.get();
+            let both = bytes();
             drop(client);
-            let server_only = BYTES.get();
+            let server_only = bytes();
             of_servers += server_only - before;
             of_clients += both - server_only;
             servers.push(server);
