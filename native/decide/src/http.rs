@@ -4,6 +4,7 @@
 //! Comes after: detection of the protocol. Before: policy and route, which read the parsed head; upstream, which
 //! sends what [`write_request`] rebuilt.
 
+mod block;
 mod bytes;
 mod chunked;
 mod connection;
@@ -22,6 +23,7 @@ mod trace;
 mod trailer;
 mod write;
 
+pub use block::{Block, request_of, response_of, trailers_of};
 pub use chunked::{Chunked, Decoded, write_chunk_prefix};
 pub use edits::Edits;
 pub use fault::{BadResponse, ChunkError, REASONS, Reject, reason};
@@ -36,6 +38,7 @@ pub use response::{BodyFraming, ResponseHead, parse_response};
 pub use target::{Scheme, Target};
 pub use trace::{client_request_id, client_traceparent};
 pub use write::{
-    ClientConnection, Forwarded, Local, RequestParts, ResponseFraming, ResponseParts, reason_phrase,
-    write_local, write_request, write_response,
+    ClientConnection, Forwarded, Listed, Local, RequestParts, ResponseFraming, ResponseParts, list_local,
+    list_request, list_response, list_trailers, listed, reason_phrase, write_local, write_request,
+    write_response,
 };

@@ -128,6 +128,16 @@ reasons! {
     BAD_CHUNK_END = 400 "bad_chunk_end";
     /// Trailers over the limits of a head.
     TRAILERS_TOO_LARGE = 431 "trailers_too_large";
+    /// HTTP/2: a pseudo-header field is missing, doubled, unknown, malformed, or behind an ordinary field.
+    BAD_PSEUDO_FIELD = 400 "bad_pseudo_field";
+    /// HTTP/2: a capital letter in a field name.
+    UPPER_CASE_FIELD_NAME = 400 "upper_case_field_name";
+    /// HTTP/2: a field that is about one HTTP/1 connection, such as Connection, or TE with more than `trailers`.
+    CONNECTION_FIELD = 400 "connection_field";
+    /// HTTP/2: Host names another place than `:authority`.
+    HOST_AGAINST_AUTHORITY = 400 "host_against_authority";
+    /// HTTP/2: Content-Length and the body disagree.
+    LENGTH_AGAINST_BODY = 400 "length_against_body";
     /// A path that does not begin with `/` or holds a byte that must be escaped.
     BAD_PATH = 400 "bad_path";
     /// `%` without two hexadecimal digits.

@@ -1,6 +1,7 @@
 //! Fields as spans over the head they were parsed from. In: what the parser found; out: lookups by kind or name.
 
 use super::FieldKind;
+use crate::hpack::Indexing;
 
 /// A range of bytes in a head, `start..end`. A head is below 4 GiB.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct Field {
     pub kind: FieldKind,
     /// True: nominated by Connection, so not sent on.
     pub hop: bool,
+    /// How an HTTP/2 peer represented it; [`Indexing::Without`] in HTTP/1.
+    pub indexing: Indexing,
     /// True: the line reads `name: value CRLF` in the head, byte by byte as we would write it.
     pub plain: bool,
 }
@@ -128,6 +131,11 @@ impl Fields {
             field.name.len() == name.len() && field.name.of(head).eq_ignore_ascii_case(name)
         };
         self.list.iter().filter(same).map(move |field| field.value.of(head))
+    }
+
+    /// Keeps the fields that `keep` says so of, which may change them.
+    pub(super) fn retain_mut(&mut self, keep: impl FnMut(&mut Field) -> bool) {
+        self.list.retain_mut(keep);
     }
 
     pub(super) fn push(&mut self, field: Field) {

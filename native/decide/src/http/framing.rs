@@ -33,12 +33,20 @@ pub(super) fn announced(head: &[u8], fields: &Fields, minor: u8) -> Result<Frami
         }
         return transfer_encoding(field.value.of(head));
     }
+    Ok(content_length(head, fields)?.map_or(Framing::None, Framing::Length))
+}
+
+/// Content-Length, if there is one; at most once.
+pub(super) fn content_length(head: &[u8], fields: &Fields) -> Result<Option<u64>, Reject> {
+    if !fields.has(FieldKind::ContentLength) {
+        return Ok(None);
+    }
     let Some(field) = fields.only(FieldKind::ContentLength) else {
         return Err(reason::DUPLICATE_CONTENT_LENGTH);
     };
     let value = field.value.of(head);
     match decimal(value) {
-        Some(length) => Ok(Framing::Length(length)),
+        Some(length) => Ok(Some(length)),
         None if value.contains(&b',') => Err(reason::DUPLICATE_CONTENT_LENGTH),
         None => Err(reason::BAD_CONTENT_LENGTH),
     }

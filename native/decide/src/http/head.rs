@@ -3,6 +3,7 @@
 
 use super::bytes::{line_break_pair, token_len, value_end};
 use super::{Field, FieldKind, Fields, Reject, Span, reason};
+use crate::hpack::Indexing;
 use memchr::{memchr, memmem};
 
 /// Bounds on one head; trailers have the same.
@@ -124,6 +125,7 @@ pub(super) fn field_line(head: &[u8], at: usize) -> Result<(Field, usize), Rejec
         value: Span::new(start, end),
         kind: FieldKind::of(name.of(head)),
         hop: false,
+        indexing: Indexing::Without,
         plain: start == colon + 2 && end == stop && head.get(colon + 1) == Some(&b' '),
     };
     Ok((field, next))

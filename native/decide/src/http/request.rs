@@ -1,5 +1,7 @@
 //! Request heads. In: the bytes up to the blank line; out: a checked [`RequestHead`] and its fields, or why not.
 
+use crate::hpack::Indexing;
+
 use super::bytes::{decimal, is_target_byte, list, token_len};
 use super::head::{field_lines, first_line_fault, line_end, skip_empty_lines, version};
 use super::host::is_authority;
@@ -70,11 +72,22 @@ pub enum Version {
     Http10,
     /// HTTP/1.1.
     Http11,
+    /// HTTP/2.
+    Http2,
 }
 
 impl Version {
     pub(super) fn of_minor(minor: u8) -> Self {
         if minor == 0 { Self::Http10 } else { Self::Http11 }
+    }
+
+    /// What `via` says of it, and the space behind (RFC 9110 section 7.6.3).
+    pub(super) fn via(self) -> &'static [u8] {
+        match self {
+            Self::Http10 => b"1.0 ",
+            Self::Http11 => b"1.1 ",
+            Self::Http2 => b"2 ",
+        }
     }
 }
 
@@ -103,12 +116,14 @@ pub struct RequestHead {
     pub te_trailers: bool,
     /// Max-Forwards of OPTIONS and TRACE; at 0 the caller answers itself (RFC 9110 section 7.6.2). Written one lower.
     pub max_forwards: Option<u64>,
+    /// How an HTTP/2 client represented the path; [`Indexing::Without`] in HTTP/1.
+    pub path_indexing: Indexing,
     /// Bytes of the head, empty lines before it included.
     pub len: u32,
 }
 
 /// The longest method we look at.
-const METHOD_BYTES: usize = 32;
+pub(super) const METHOD_BYTES: usize = 32;
 
 struct Line {
     method: Method,
@@ -147,6 +162,7 @@ pub fn parse_request(head: &[u8], limits: HeadLimits, fields: &mut Fields) -> Re
         upgrade: options.upgrade(head, fields, line.minor),
         te_trailers: te_trailers(head, fields),
         max_forwards: max_forwards(head, fields, line.method)?,
+        path_indexing: Indexing::Without,
         len,
     })
 }
@@ -197,7 +213,7 @@ fn host(head: &[u8], fields: &Fields, authority: Option<Span>, minor: u8) -> Res
     Ok(authority.unwrap_or(field.value))
 }
 
-fn expectation(head: &[u8], fields: &Fields) -> Result<bool, Reject> {
+pub(super) fn expectation(head: &[u8], fields: &Fields) -> Result<bool, Reject> {
     if !fields.has(FieldKind::Expect) {
         return Ok(false);
     }
@@ -207,13 +223,13 @@ fn expectation(head: &[u8], fields: &Fields) -> Result<bool, Reject> {
     }
 }
 
-fn te_trailers(head: &[u8], fields: &Fields) -> bool {
+pub(super) fn te_trailers(head: &[u8], fields: &Fields) -> bool {
     fields
         .all(FieldKind::Te)
         .any(|field| list(field.value.of(head)).any(|te| te.eq_ignore_ascii_case(b"trailers")))
 }
 
-fn max_forwards(head: &[u8], fields: &Fields, method: Method) -> Result<Option<u64>, Reject> {
+pub(super) fn max_forwards(head: &[u8], fields: &Fields, method: Method) -> Result<Option<u64>, Reject> {
     if !matches!(method, Method::Options | Method::Trace) || !fields.has(FieldKind::MaxForwards) {
         return Ok(None);
     }

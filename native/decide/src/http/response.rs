@@ -19,6 +19,8 @@ pub enum BodyFraming {
     Chunked,
     /// When the upstream closes.
     UntilClose,
+    /// When the HTTP/2 stream ends; so many bytes were announced, if any were.
+    Stream(Option<u64>),
 }
 
 /// A response whose framing is beyond doubt.
@@ -54,7 +56,7 @@ impl ResponseHead {
     /// chunks can carry one (so that a truncated body stays visibly truncated).
     #[must_use]
     pub fn framing_for(&self, client: Version) -> ResponseFraming {
-        let modern = client == Version::Http11;
+        let modern = client != Version::Http10;
         match (self.framing, self.announced) {
             (BodyFraming::None, Framing::Length(length)) if self.may_announce() => {
                 ResponseFraming::Length(length)
@@ -63,9 +65,15 @@ impl ResponseHead {
                 ResponseFraming::Chunked
             }
             (BodyFraming::None, _) => ResponseFraming::None,
-            (BodyFraming::Length(length), _) => ResponseFraming::Length(length),
-            (BodyFraming::Chunked | BodyFraming::UntilClose, _) if modern => ResponseFraming::Chunked,
-            (BodyFraming::Chunked | BodyFraming::UntilClose, _) => ResponseFraming::Close,
+            (BodyFraming::Length(length) | BodyFraming::Stream(Some(length)), _) => {
+                ResponseFraming::Length(length)
+            }
+            (BodyFraming::Chunked | BodyFraming::UntilClose | BodyFraming::Stream(None), _) if modern => {
+                ResponseFraming::Chunked
+            }
+            (BodyFraming::Chunked | BodyFraming::UntilClose | BodyFraming::Stream(None), _) => {
+                ResponseFraming::Close
+            }
         }
     }
 

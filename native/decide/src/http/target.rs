@@ -62,6 +62,22 @@ impl Target {
     }
 }
 
+/// The target of an HTTP/2 request (RFC 9113 section 8.3.1): `:path` as it is, all of it checked here.
+pub(super) fn of_path(head: &[u8], span: Span, method: Method) -> Result<Target, Reject> {
+    let text = span.of(head);
+    if !text.iter().all(|&b| super::bytes::is_target_byte(b)) {
+        return Err(if text.contains(&b'#') { reason::FRAGMENT_IN_TARGET } else { reason::BAD_TARGET });
+    }
+    match text {
+        [b'/', ..] => {
+            let (path, query) = split_query(text, span.start);
+            Ok(Target::Origin { path, query })
+        }
+        b"*" if method == Method::Options => Ok(Target::Asterisk),
+        _ => Err(reason::BAD_TARGET),
+    }
+}
+
 /// Parses `head[start..end]`, all of it target characters. The second part is the authority that overrides Host.
 pub(super) fn parse(head: &[u8], span: Span, method: Method) -> Result<(Target, Option<Span>), Reject> {
     let text = span.of(head);

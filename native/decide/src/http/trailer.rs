@@ -67,15 +67,19 @@ impl Trailers {
 
     fn finish_line(&mut self) -> Result<(), Reject> {
         let (field, _) = field_line(&self.line, 0)?;
-        let name = field.name.of(&self.line);
-        if field.kind == FieldKind::Other && !is_too_late(name) {
-            self.lines.extend_from_slice(name);
-            self.lines.extend_from_slice(b": ");
-            self.lines.extend_from_slice(trim(field.value.of(&self.line)));
-            self.lines.extend_from_slice(b"\r\n");
-        }
+        let (name, value) = (field.name.of(&self.line), trim(field.value.of(&self.line)));
+        write_trailer(&mut self.lines, field.kind, name, value);
         self.line.clear();
         Ok(())
+    }
+}
+
+/// Appends a trailer that came by itself as a `name: value CRLF` line, if it may be sent on.
+pub(super) fn write_trailer(out: &mut Vec<u8>, kind: FieldKind, name: &[u8], value: &[u8]) {
+    if kind == FieldKind::Other && !is_too_late(name) {
+        for part in [name, b": ", value, b"\r\n"] {
+            out.extend_from_slice(part);
+        }
     }
 }
 

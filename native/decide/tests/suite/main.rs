@@ -5,6 +5,7 @@ mod balance_round_robin;
 mod counting;
 mod fixture;
 mod golden;
+mod http_blocks;
 mod http_bodies_paths;
 mod http_hot_path;
 mod http_property;

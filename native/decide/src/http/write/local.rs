@@ -1,5 +1,7 @@
 //! Answers of our own: errors, redirects, admin pages. In: a status and a body; out: a complete response.
 
+use super::list::List;
+use crate::hpack::Indexing;
 use crate::http::bytes;
 
 /// An answer that Tulle makes itself.
@@ -25,36 +27,56 @@ pub struct Local<'a> {
     pub head_only: bool,
 }
 
-/// Appends a complete response, head and body, to `out`.
+/// Appends a complete response, head and body, as HTTP/1.1 text to `out`.
 pub fn write_local(out: &mut Vec<u8>, local: &Local<'_>) {
     let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
-    let mut number = itoa::Buffer::new();
     let phrase = reason_phrase(local.status).as_bytes();
-    put(&[b"HTTP/1.1 ", number.format(local.status).as_bytes(), b" ", phrase, b"\r\n"]);
-    put(&[b"Date: ", local.date, b"\r\n"]);
-    if !local.reason.is_empty() {
-        put(&[b"x-tulle-reason: ", local.reason.as_bytes(), b"\r\n"]);
-    }
-    if !local.content_type.is_empty() {
-        put(&[b"Content-Type: ", local.content_type.as_bytes(), b"\r\n"]);
-    }
-    for (name, value) in local.headers {
-        if bytes::is_token(name) && !value.iter().any(|&b| bytes::is_control(b)) {
-            put(&[name, b": ", value, b"\r\n"]);
-        }
-    }
-    let bodiless = matches!(local.status, 204 | 304);
-    if !bodiless {
-        put(&[b"Content-Length: ", number.format(local.body.len()).as_bytes(), b"\r\n"]);
-    }
+    put(&[b"HTTP/1.1 ", itoa::Buffer::new().format(local.status).as_bytes(), b" ", phrase, b"\r\n"]);
+    local.lines(|name, value| put(&[name, b": ", value, b"\r\n"]));
     if local.close {
         put(&[b"Connection: close\r\n"]);
     } else if local.keep_alive {
         put(&[b"Connection: keep-alive\r\n"]);
     }
-    put(&[b"\r\n"]);
-    if !bodiless && !local.head_only {
-        put(&[local.body]);
+    put(&[b"\r\n", local.content()]);
+}
+
+/// Appends the head of a response as a list of lines for HTTP/2 to `out`; [`Local::content`] is sent behind it.
+pub fn list_local(out: &mut Vec<u8>, local: &Local<'_>) {
+    let mut lines = List::new(out, b"", false);
+    let status = itoa::Buffer::new().format(local.status).to_owned();
+    lines.put(Indexing::Incremental, b":status", &[status.as_bytes()]);
+    local.lines(|name, value| lines.put(Indexing::Without, name, &[value]));
+}
+
+impl Local<'_> {
+    /// The body as it is sent: nothing where there must be none.
+    #[must_use]
+    pub fn content(&self) -> &[u8] {
+        if self.is_bodiless() || self.head_only { b"" } else { self.body }
+    }
+
+    fn is_bodiless(&self) -> bool {
+        matches!(self.status, 204 | 304)
+    }
+
+    /// Every line but the status and those that are about the connection.
+    fn lines(&self, mut put: impl FnMut(&[u8], &[u8])) {
+        put(b"Date", self.date);
+        if !self.reason.is_empty() {
+            put(b"x-tulle-reason", self.reason.as_bytes());
+        }
+        if !self.content_type.is_empty() {
+            put(b"Content-Type", self.content_type.as_bytes());
+        }
+        for (name, value) in self.headers {
+            if bytes::is_token(name) && !value.iter().any(|&b| bytes::is_control(b)) {
+                put(name, value);
+            }
+        }
+        if !self.is_bodiless() {
+            put(b"Content-Length", itoa::Buffer::new().format(self.body.len()).as_bytes());
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! The request head that goes upstream. In: the client's, and what we decided; out: one with our own framing, nothing
 //! that was meant for one connection, and nothing that could pass for a verified identity.
 
-use super::Lines;
+use super::list::List;
+use super::text::Text;
+use super::{Lines, list};
+use crate::hpack::Indexing;
 use crate::http::trace::{client_request_id, client_traceparent};
 use crate::http::{Edits, Field, FieldKind, Fields, Framing, RequestHead, Version};
 
@@ -72,39 +75,80 @@ struct Plan {
     has_host: bool,
 }
 
-/// Appends the head that goes upstream, always HTTP/1.1, to `out`.
+/// Appends the head that goes upstream as HTTP/1.1 text to `out`.
 pub fn write_request(out: &mut Vec<u8>, parts: &RequestParts<'_>) {
-    let mut lines = Lines::new(out, parts.head);
-    request_line(&mut lines, parts);
+    let mut lines = Text::new(out, parts.head);
+    lines.raw(&[parts.request.method_text.of(parts.head), b" ", parts.path]);
+    if let Some(query) = parts.query {
+        lines.raw(&[b"?", query]);
+    }
+    lines.raw(&[b" HTTP/1.1\r\n"]);
     let plan = plan(parts);
     if !plan.has_host {
         lines.line(b"Host", parts.host);
     }
-    let unedited = parts.edits.is_empty();
-    for field in parts.fields {
-        if unedited && !field.hop && ORDINARY & field.kind.bit() != 0 {
-            lines.keep(field);
-        } else {
-            field_line(&mut lines, parts, &plan, field);
-        }
-    }
-    own_fields(&mut lines, parts, &plan);
+    fields(&mut lines, parts, &plan, host_line);
     connection(&mut lines, parts);
     match parts.framing {
         Framing::None => {}
         Framing::Length(length) => lines.number(b"Content-Length", length),
         Framing::Chunked => lines.line(b"Transfer-Encoding", b"chunked"),
     }
-    lines.raw(parts.edits.lines());
-    lines.raw(b"\r\n");
+    lines.edits(parts.edits);
+    lines.raw(&[b"\r\n"]);
 }
 
-fn request_line(lines: &mut Lines<'_>, parts: &RequestParts<'_>) {
-    lines.put(&[parts.request.method_text.of(parts.head), b" ", parts.path]);
-    if let Some(query) = parts.query {
-        lines.put(&[b"?", query]);
+/// Appends the head that goes upstream as a list of lines for HTTP/2 (RFC 9113 section 8.3.1) to `out`; `scheme` is that
+/// of the connection. An upgrade to a protocol becomes extended CONNECT (RFC 8441).
+pub fn list_request(out: &mut Vec<u8>, parts: &RequestParts<'_>, scheme: &[u8]) {
+    let chosen = parts.request.version == Version::Http2;
+    let mut lines = List::new(out, parts.head, chosen);
+    let upgrade = parts.request.upgrade.filter(|_| parts.upgrade);
+    let method = if upgrade.is_some() { b"CONNECT" } else { parts.request.method_text.of(parts.head) };
+    lines.put(Indexing::Incremental, b":method", &[method]);
+    if let Some(protocol) = upgrade {
+        lines.put(Indexing::Incremental, b":protocol", &[protocol.of(parts.head)]);
     }
-    lines.put(&[b" HTTP/1.1\r\n"]);
+    if method != b"CONNECT" || upgrade.is_some() {
+        lines.put(Indexing::Incremental, b":scheme", &[scheme]);
+        let (mark, query): (&[u8], _) = parts.query.map_or((b"", &b""[..]), |query| (b"?", query));
+        let own = if query.is_empty() {
+            list::indexing(FieldKind::Other, b"", parts.path.len())
+        } else {
+            Indexing::Without
+        };
+        let indexing = if chosen { parts.request.path_indexing } else { own };
+        lines.put(indexing, b":path", &[parts.path, mark, query]);
+    }
+    lines.put(Indexing::Incremental, b":authority", &[parts.host]);
+    fields(&mut lines, parts, &plan(parts), |_, _, _| {});
+    if parts.request.te_trailers {
+        lines.line(b"te", b"trailers");
+    }
+    if let Framing::Length(length) = parts.framing {
+        lines.number(b"content-length", length);
+    }
+    lines.edits(parts.edits);
+}
+
+/// The client's fields as they go on, and ours.
+fn fields<L: Lines>(
+    lines: &mut L,
+    parts: &RequestParts<'_>,
+    plan: &Plan,
+    host: fn(&mut L, &RequestParts<'_>, &Field),
+) {
+    let unedited = parts.edits.is_empty();
+    for field in parts.fields {
+        if unedited && !field.hop && ORDINARY & field.kind.bit() != 0 {
+            lines.keep(field);
+        } else if field.kind == FieldKind::Host {
+            host(lines, parts, field);
+        } else {
+            field_line(lines, parts, plan, field);
+        }
+    }
+    own_fields(lines, parts, plan);
 }
 
 fn plan(parts: &RequestParts<'_>) -> Plan {
@@ -122,14 +166,13 @@ fn plan(parts: &RequestParts<'_>) -> Plan {
 }
 
 /// Writes, changes or leaves out one of the client's fields that is not simply copied.
-fn field_line(lines: &mut Lines<'_>, parts: &RequestParts<'_>, plan: &Plan, field: &Field) {
+fn field_line(lines: &mut impl Lines, parts: &RequestParts<'_>, plan: &Plan, field: &Field) {
     use FieldKind as K;
     if field.hop || parts.edits.leaves_out(field.name.of(parts.head)) {
         return;
     }
     let here = Some(field.name.start);
     match field.kind {
-        K::Host => host_line(lines, parts, field),
         K::ForwardedFor | K::ForwardedProto | K::ForwardedHost | K::ForwardedOther | K::Forwarded
             if !parts.forwarded.trust => {}
         K::ForwardedFor if here == plan.last_for => lines.append(field, [parts.forwarded.for_ip, b""]),
@@ -142,13 +185,14 @@ fn field_line(lines: &mut Lines<'_>, parts: &RequestParts<'_>, plan: &Plan, fiel
             let left = parts.request.max_forwards.unwrap_or(0);
             lines.number(field.name.of(parts.head), left.saturating_sub(1));
         }
-        K::Expect | K::Identity | K::Alias => {}
+        K::Expect | K::Identity | K::Alias | K::Host => {}
         kind if kind.is_hop_by_hop() => {}
         _ => lines.keep(field),
     }
 }
 
-fn host_line(lines: &mut Lines<'_>, parts: &RequestParts<'_>, field: &Field) {
+/// No edit takes it away and no nomination: it is what was asked for.
+fn host_line(lines: &mut Text<'_>, parts: &RequestParts<'_>, field: &Field) {
     if field.value.of(parts.head) == parts.host {
         lines.keep(field);
     } else {
@@ -157,7 +201,7 @@ fn host_line(lines: &mut Lines<'_>, parts: &RequestParts<'_>, field: &Field) {
 }
 
 /// Our fields that have no place among the client's.
-fn own_fields(lines: &mut Lines<'_>, parts: &RequestParts<'_>, plan: &Plan) {
+fn own_fields(lines: &mut impl Lines, parts: &RequestParts<'_>, plan: &Plan) {
     let mut own = |name: &[u8], value: &[u8]| {
         if !parts.edits.leaves_out(name) {
             lines.line(name, value);
@@ -191,17 +235,17 @@ fn own_fields(lines: &mut Lines<'_>, parts: &RequestParts<'_>, plan: &Plan) {
 }
 
 /// `via: 1.1 name` (RFC 9110 section 7.6.3): the version is the one that we received.
-fn via_line(lines: &mut Lines<'_>, parts: &RequestParts<'_>, existing: Option<&Field>) {
+fn via_line(lines: &mut impl Lines, parts: &RequestParts<'_>, existing: Option<&Field>) {
     let Some(pseudonym) = parts.via else { return };
-    let version: &[u8] = if parts.request.version == Version::Http10 { b"1.0 " } else { b"1.1 " };
+    let version = parts.request.version.via();
     match existing {
         Some(field) => lines.append(field, [version, pseudonym]),
-        None => lines.raw_via(version, pseudonym),
+        None => lines.via(version, pseudonym),
     }
 }
 
 /// What the hop to the upstream itself needs: an upgrade, and whether trailers are welcome.
-fn connection(lines: &mut Lines<'_>, parts: &RequestParts<'_>) {
+fn connection(lines: &mut Text<'_>, parts: &RequestParts<'_>) {
     let upgrade = parts.request.upgrade.filter(|_| parts.upgrade);
     let te = parts.request.te_trailers;
     if te {

@@ -1,7 +1,10 @@
 //! The response head that goes to the client. In: the upstream's, and how we send it; out: one with our own framing and
 //! nothing that was meant for the upstream connection.
 
-use super::Lines;
+use super::list::List;
+use super::text::Text;
+use super::{Lines, reason_phrase};
+use crate::hpack::Indexing;
 use crate::http::{Edits, Field, FieldKind, Fields, ResponseHead, Version};
 
 /// How the body is delimited towards the client.
@@ -63,17 +66,46 @@ const HANDLED: u64 = FieldKind::Connection.bit()
     | FieldKind::ProxyAuthenticate.bit()
     | FieldKind::Via.bit();
 
-/// Appends the head that goes to the client, always HTTP/1.1, to `out`.
+/// Appends the head that goes to the client as HTTP/1.1 text to `out`.
 pub fn write_response(out: &mut Vec<u8>, parts: &ResponseParts<'_>) {
-    let mut lines = Lines::new(out, parts.head);
-    let status = itoa::Buffer::new().format(parts.response.status).as_bytes().first_chunk::<3>().copied();
-    lines.put(&[
-        b"HTTP/1.1 ",
-        &status.unwrap_or(*b"502"),
-        b" ",
-        parts.response.reason.of(parts.head),
-        b"\r\n",
-    ]);
+    let mut lines = Text::new(out, parts.head);
+    let phrase = match parts.response.version {
+        Version::Http2 => reason_phrase(parts.response.status).as_bytes(),
+        Version::Http10 | Version::Http11 => parts.response.reason.of(parts.head),
+    };
+    lines.raw(&[b"HTTP/1.1 ", &digits(parts.response.status), b" ", phrase, b"\r\n"]);
+    fields(&mut lines, parts);
+    match parts.framing {
+        ResponseFraming::None | ResponseFraming::Close => {}
+        ResponseFraming::Length(length) => lines.number(b"Content-Length", length),
+        ResponseFraming::Chunked => lines.line(b"Transfer-Encoding", b"chunked"),
+    }
+    connection(&mut lines, parts);
+    if parts.response.status >= 200 {
+        lines.edits(parts.edits);
+    }
+    lines.raw(&[b"\r\n"]);
+}
+
+/// Appends the head that goes to the client as a list of lines for HTTP/2 (RFC 9113 section 8.3.2) to `out`.
+pub fn list_response(out: &mut Vec<u8>, parts: &ResponseParts<'_>) {
+    let mut lines = List::new(out, parts.head, parts.response.version == Version::Http2);
+    lines.put(Indexing::Incremental, b":status", &[&digits(parts.response.status)]);
+    fields(&mut lines, parts);
+    if let ResponseFraming::Length(length) = parts.framing {
+        lines.number(b"content-length", length);
+    }
+    if parts.response.status >= 200 {
+        lines.edits(parts.edits);
+    }
+}
+
+fn digits(status: u16) -> [u8; 3] {
+    itoa::Buffer::new().format(status).as_bytes().first_chunk::<3>().copied().unwrap_or(*b"502")
+}
+
+/// The upstream's fields as they go on, and ours.
+fn fields(lines: &mut impl Lines, parts: &ResponseParts<'_>) {
     let plain = parts.edits.is_empty();
     let last_via = parts.via.and_then(|_| parts.fields.all(FieldKind::Via).last());
     for field in parts.fields {
@@ -83,7 +115,7 @@ pub fn write_response(out: &mut Vec<u8>, parts: &ResponseParts<'_>) {
         if HANDLED & field.kind.bit() == 0 {
             lines.keep(field);
         } else if field.kind == FieldKind::Via && last_via.is_some_and(|last| last.name == field.name) {
-            via_line(&mut lines, parts, Some(field));
+            via_line(lines, parts, Some(field));
         } else if field.kind == FieldKind::Via
             || (field.kind == FieldKind::Trailer && parts.framing == ResponseFraming::Chunked)
         {
@@ -91,39 +123,29 @@ pub fn write_response(out: &mut Vec<u8>, parts: &ResponseParts<'_>) {
         }
     }
     if last_via.is_none() && !parts.edits.leaves_out(b"via") {
-        via_line(&mut lines, parts, None);
+        via_line(lines, parts, None);
     }
-    date(&mut lines, parts);
-    match parts.framing {
-        ResponseFraming::None | ResponseFraming::Close => {}
-        ResponseFraming::Length(length) => lines.number(b"Content-Length", length),
-        ResponseFraming::Chunked => lines.line(b"Transfer-Encoding", b"chunked"),
-    }
-    connection(&mut lines, parts);
-    if parts.response.status >= 200 {
-        lines.raw(parts.edits.lines());
-    }
-    lines.raw(b"\r\n");
+    date(lines, parts);
 }
 
-fn date(lines: &mut Lines<'_>, parts: &ResponseParts<'_>) {
+fn date(lines: &mut impl Lines, parts: &ResponseParts<'_>) {
     let missing = parts.response.status >= 200 && !parts.fields.has(FieldKind::Date);
     if let Some(date) = parts.date.filter(|_| missing && !parts.edits.leaves_out(b"date")) {
         lines.line(b"Date", date);
     }
 }
 
-fn via_line(lines: &mut Lines<'_>, parts: &ResponseParts<'_>, existing: Option<&Field>) {
+fn via_line(lines: &mut impl Lines, parts: &ResponseParts<'_>, existing: Option<&Field>) {
     let Some(pseudonym) = parts.via else { return };
-    let version: &[u8] = if parts.response.version == Version::Http10 { b"1.0 " } else { b"1.1 " };
+    let version = parts.response.version.via();
     match existing {
         Some(field) => lines.append(field, [version, pseudonym]),
-        None => lines.raw_via(version, pseudonym),
+        None => lines.via(version, pseudonym),
     }
 }
 
 /// Connection, with Upgrade where a 101 switches or a 426 asks for it.
-fn connection(lines: &mut Lines<'_>, parts: &ResponseParts<'_>) {
+fn connection(lines: &mut Text<'_>, parts: &ResponseParts<'_>) {
     if let Some(protocol) = parts.response.upgrade {
         lines.line(b"Upgrade", protocol.of(parts.head));
     }
