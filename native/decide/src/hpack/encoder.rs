@@ -46,6 +46,7 @@ impl Encoder {
 
     /// Begins a block: writes the size updates that are due.
     pub fn begin(&mut self, out: &mut Vec<u8>) {
+        self.lookup.begin();
         let Some(lowest) = self.lowest.take() else { return };
         let last = self.lookup.table.limit();
         if (lowest as usize) < last {
@@ -56,13 +57,26 @@ impl Encoder {
 
     /// Writes one line. A line that is in a table becomes its index, unless it is [`Indexing::Never`]. Only
     /// [`Indexing::Incremental`] lines are inserted, those of more than 3/4 of the table are not.
+    #[inline]
     pub fn encode(&mut self, name: &[u8], value: &[u8], indexing: Indexing, out: &mut Vec<u8>) {
-        let fixed = statics::find(name);
         if indexing == Indexing::Never {
-            let key = self.lookup.key(fixed, name, &[]);
-            let index = self.name_index(fixed, key, name);
-            return literal(index, 4, 0x10, (name, value), out);
+            return self.encode_never(name, value, out);
         }
+        match self.lookup.guess(name, value) {
+            Some(age) => indexed(statics::LEN + 1 + age, out),
+            None => self.encode_looked_up(name, value, indexing, out),
+        }
+    }
+
+    fn encode_never(&self, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+        let fixed = statics::find(name);
+        let key = self.lookup.key(fixed, name, &[]);
+        literal(self.name_index(fixed, key, name), 4, 0x10, (name, value), out);
+    }
+
+    /// A line that is not the one that came here before.
+    fn encode_looked_up(&mut self, name: &[u8], value: &[u8], indexing: Indexing, out: &mut Vec<u8>) {
+        let fixed = statics::find(name);
         if let Some(index) = fixed.and_then(|first| statics::find_value(first, value)) {
             return indexed(index, out);
         }

@@ -1,7 +1,8 @@
 //! Which entry of the dynamic table has this name and value. In: entries as they are inserted, names and values to look
 //! for; out: indices. Used by the encoder.
 //!
-//! Chains of entries per hash, newest first, linked by places in the table's ring. Nothing is unlinked when an entry
+//! Peers send the same lines in the same order again and again, so the entry that came behind the last one before is
+//! tried first. Then chains of entries per hash, newest first, linked by places in the table's ring. Nothing is unlinked when an entry
 //! is evicted: entries are evicted oldest first, so a chain ends where the next one is not older, or is gone.
 
 use super::table::{Slot, Table};
@@ -15,8 +16,11 @@ const HASHED: u16 = 0x8000;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Links {
     key: Key,
+    /// The next older of the same bucket, for lines and for names.
     next: u8,
     next_name: u8,
+    /// What came behind it the last time.
+    then: u8,
 }
 
 /// What a line is looked for by.
@@ -40,6 +44,9 @@ struct Heads {
 pub(super) struct Lookup {
     pub(super) table: Table<Links>,
     heads: Vec<Heads>,
+    /// The first entry of the last block, and the latest of this one. Both, and `Links::then`, are guesses.
+    first: u8,
+    latest: u8,
     seeds: [u64; 3],
 }
 
@@ -49,6 +56,8 @@ impl Lookup {
         Self {
             table: Table::new(super::DEFAULT_TABLE_BYTES),
             heads: Vec::new(),
+            first: NOWHERE,
+            latest: NOWHERE,
             seeds: [spread(seed, 1), spread(seed, 2), spread(seed, 3)],
         }
     }
@@ -71,14 +80,46 @@ impl Lookup {
         Key { line: top(hash(value, for_value, multiplier) ^ name), name: tag }
     }
 
+    /// A block begins.
+    pub(super) const fn begin(&mut self) {
+        self.latest = NOWHERE;
+    }
+
+    /// The age of the entry that came here in the block before, if it has this name and value.
+    #[inline]
+    pub(super) fn guess(&mut self, name: &[u8], value: &[u8]) -> Option<usize> {
+        let place = match self.table.at(usize::from(self.latest)) {
+            Some(latest) => latest.extra.then,
+            None => self.first,
+        };
+        let age = self.table.age(usize::from(place));
+        // An entry across the ring's end is left to `find`.
+        let (its_name, its_value) = self.table.text(self.table.get(age)?)?;
+        if !same(its_value, value) || !same(its_name, name) {
+            return None;
+        }
+        self.latest = place;
+        Some(age)
+    }
+
+    /// The entry at this place is the next of the block.
+    fn came(&mut self, place: u8) {
+        match self.table.at_mut(usize::from(self.latest)) {
+            Some(latest) => latest.extra.then = place,
+            None => self.first = place,
+        }
+        self.latest = place;
+    }
+
     /// The age of the entry with this name and value.
     #[inline]
-    pub(super) fn find(&self, key: Key, name: &[u8], value: &[u8]) -> Option<usize> {
+    pub(super) fn find(&mut self, key: Key, name: &[u8], value: &[u8]) -> Option<usize> {
         let mut place = self.heads.get(self.bucket(key.line))?.line;
         let mut before = None;
         loop {
             let (age, slot) = self.older(place, before)?;
-            if slot.extra.key == key && self.is(slot, key, name, value) {
+            if slot.extra.key == key && self.is(slot, key.name, name, value) {
+                self.came(place);
                 return Some(age);
             }
             place = slot.extra.next;
@@ -116,10 +157,8 @@ impl Lookup {
     /// Inserts a line that has this key.
     pub(super) fn insert(&mut self, key: Key, name: &[u8], value: &[u8]) {
         let slots = self.table.slots();
-        let Some(place) = self.table.insert(name, value, Links { key, next: NOWHERE, next_name: NOWHERE })
-        else {
-            return;
-        };
+        let links = Links { key, next: NOWHERE, next_name: NOWHERE, then: NOWHERE };
+        let Some(place) = self.table.insert(name, value, links) else { return };
         if self.table.slots() == slots {
             self.link(place);
         } else {
@@ -128,6 +167,7 @@ impl Lookup {
                 self.link(place);
             }
         }
+        self.came(u8::try_from(place).unwrap_or(NOWHERE));
     }
 
     /// Puts the entry at this place, newer than all linked before, in front of its chains.
@@ -150,12 +190,13 @@ impl Lookup {
         usize::from(hash) & self.heads.len().wrapping_sub(1)
     }
 
-    /// Whether an entry that has the line's key is the line. Names of the static table have told by their index.
+    /// Whether an entry has this name and value. If its tag is the name's and says which name it is in the static
+    /// table, the names need no comparing.
     #[inline]
-    fn is(&self, slot: &Slot<Links>, key: Key, name: &[u8], value: &[u8]) -> bool {
+    fn is(&self, slot: &Slot<Links>, tag: u16, name: &[u8], value: &[u8]) -> bool {
         match self.table.text(slot) {
             Some((its_name, its_value)) => {
-                same(its_value, value) && (key.name & HASHED == 0 || same(its_name, name))
+                same(its_value, value) && (tag & HASHED == 0 || same(its_name, name))
             }
             None => {
                 slot.name_len() == name.len()

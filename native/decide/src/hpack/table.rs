@@ -113,7 +113,13 @@ impl<X: Copy> Table<X> {
         self.head.wrapping_sub(place + 1) & self.slots.len().wrapping_sub(1)
     }
 
-    /// The slot of an entry by its place.
+    /// The slot at a place, whether or not its entry is still there.
+    #[inline]
+    pub(super) fn at(&self, place: usize) -> Option<&Slot<X>> {
+        self.slots.get(place)
+    }
+
+    /// As [`Table::at`], to be changed.
     #[inline]
     pub(super) fn at_mut(&mut self, place: usize) -> Option<&mut Slot<X>> {
         self.slots.get_mut(place)
