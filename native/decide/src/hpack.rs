@@ -12,6 +12,8 @@ mod integer;
 mod lookup;
 mod statics;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use decoder::Decoder;
 pub use encoder::Encoder;

@@ -1,0 +1,105 @@
+//! What is to be sent. In: frames, appended; out: one run of bytes, written once a turn; and how many answers the peer
+//! has made us queue that it does not read.
+
+/// Unsent bytes at which no more DATA is taken.
+const FULL: usize = 256 * 1024;
+/// A buffer no larger than this is kept.
+const KEPT: usize = 4096;
+/// Answers that may wait: a peer that reads gets nowhere near.
+const ANSWERS: u32 = 1000;
+/// A sent front of this size is cut off when it is the larger part.
+const COMPACT: usize = 64 * 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    bytes: Vec<u8>,
+    /// How much of the front was sent.
+    sent: usize,
+    /// Answers among the next `mark` unsent bytes.
+    older: u32,
+    /// Answers behind them.
+    newer: u32,
+    mark: usize,
+}
+
+impl Output {
+    pub(super) fn bytes_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// The same, for an answer that the peer's frames make us give.
+    pub(super) fn answer(&mut self) -> &mut Vec<u8> {
+        self.newer = self.newer.saturating_add(1);
+        &mut self.bytes
+    }
+
+    /// The peer makes us answer and does not read.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.older.saturating_add(self.newer) > ANSWERS
+    }
+
+    pub(super) fn unsent(&self) -> &[u8] {
+        self.bytes.get(self.sent..).unwrap_or_default()
+    }
+
+    fn waiting(&self) -> usize {
+        self.bytes.len().saturating_sub(self.sent)
+    }
+
+    /// Bytes of DATA that are taken now.
+    pub(super) fn room(&self) -> usize {
+        FULL.saturating_sub(self.waiting())
+    }
+
+    /// True when it had been full and is not any more.
+    pub(super) fn sent(&mut self, len: usize) -> bool {
+        let was_full = self.room() == 0;
+        let len = len.min(self.waiting());
+        self.sent += len;
+        if self.waiting() == 0 {
+            self.bytes.clear();
+            self.sent = 0;
+        } else if self.sent >= COMPACT && self.sent * 2 >= self.bytes.len() {
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
+        self.mark = self.mark.saturating_sub(len);
+        if self.mark == 0 {
+            self.older = std::mem::take(&mut self.newer);
+            self.mark = self.waiting();
+            if self.mark == 0 {
+                self.older = 0;
+            }
+        }
+        was_full && self.room() > 0
+    }
+
+    pub(super) fn lend(&mut self, mut buffer: Vec<u8>) -> Vec<u8> {
+        if self.bytes.capacity() >= buffer.capacity() {
+            return buffer;
+        }
+        buffer.clear();
+        buffer.extend_from_slice(self.unsent());
+        self.sent = 0;
+        let mut own = std::mem::replace(&mut self.bytes, buffer);
+        own.clear();
+        own
+    }
+
+    pub(super) fn reclaim(&mut self) -> Option<Vec<u8>> {
+        (self.waiting() == 0 && self.bytes.capacity() > 0).then(|| {
+            self.sent = 0;
+            let mut bytes = std::mem::take(&mut self.bytes);
+            bytes.clear();
+            bytes
+        })
+    }
+
+    pub(super) fn shrink(&mut self) {
+        if self.waiting() <= KEPT && self.bytes.capacity() > KEPT {
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+            self.bytes.shrink_to_fit();
+        }
+    }
+}
