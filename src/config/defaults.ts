@@ -22,7 +22,7 @@ export const DEFAULTS = {
     upgrade: true,
     connect: false,
   },
-  alpn: ['http/1.1'],
+  alpn: ['h2', 'http/1.1'],
   tlsMode: 'simple',
   minTlsVersion: '1.2',
 
@@ -30,6 +30,7 @@ export const DEFAULTS = {
   weight: 1,
 
   service: {
+    protocol: 'http',
     balancing: 'round-robin',
     /** Towards the world; inside a mesh, that is with mutual TLS, connectTimeoutMutual. */
     connectTimeout: '3s',

@@ -202,6 +202,10 @@ export type Service = {
  */
 name: string, 
 /**
+ * What its endpoints speak.
+ */
+protocol: ServiceProtocol, 
+/**
  * In the order of the file.
  */
 endpoints: Array<Endpoint>, 
@@ -225,6 +229,7 @@ connectTimeoutMs: number,
  * Bounds on what we keep open.
  */
 pool: PoolLimits, };
+export type ServiceProtocol = "http" | "http2" | "grpc" | "tcp";
 export type Endpoint = { 
 /**
  * Where it is.

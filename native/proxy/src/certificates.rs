@@ -7,7 +7,7 @@ use crate::running::Running;
 use crate::tls::{Loaded, Renewal, Source, TlsConfigError, UpstreamTls, WallClock};
 use std::sync::Arc;
 use tulle_snapshot::Checked;
-use tulle_snapshot::wire::ListenerTls;
+use tulle_snapshot::wire::{ListenerTls, ServiceProtocol};
 
 /// What a listener's handshakes run on.
 pub(crate) type Server = Loaded<ListenerTls>;
@@ -40,7 +40,7 @@ impl TlsTables {
             let source = service
                 .tls
                 .as_ref()
-                .map(|tls| UpstreamTls { tls: tls.clone(), alpn: vec!["http/1.1".to_owned()] });
+                .map(|tls| UpstreamTls { tls: tls.clone(), alpn: vec![alpn(service.protocol).to_owned()] });
             let loaded = source.map(|source| reuse_or_load(known, source)).transpose();
             tables.client.push(loaded.map_err(|problem| service_error(&service.name, &problem))?);
         }
@@ -65,6 +65,14 @@ impl TlsTables {
         let server = self.server.iter().flatten().flat_map(|tls| tls.built.warnings());
         let client = self.client.iter().flatten().flat_map(|tls| tls.built.warnings());
         server.chain(client).cloned().collect()
+    }
+}
+
+/// What we say we speak to endpoints.
+fn alpn(protocol: ServiceProtocol) -> &'static str {
+    match protocol {
+        ServiceProtocol::Http | ServiceProtocol::Tcp => "http/1.1",
+        ServiceProtocol::Http2 | ServiceProtocol::Grpc => "h2",
     }
 }
 

@@ -13,6 +13,11 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
+    /// Whether there is none, or only one after `due`.
+    pub(crate) fn is_after(&self, due: Nanos) -> bool {
+        self.due.is_none_or(|own| due < own)
+    }
+
     /// Takes it away; a heap entry that is left behind fires into nothing.
     pub(crate) fn clear(&mut self) {
         self.due = None;

@@ -13,9 +13,13 @@ mod dispatch;
 mod finish;
 mod ids;
 mod local;
+mod multiplexed;
+mod mux;
 mod request;
 mod response;
+mod sides;
 mod spin;
+mod streams;
 mod tunnel;
 mod upstream;
 
@@ -37,7 +41,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use tulle_decide::http::Fields;
+use tulle_decide::http::{Block, Fields};
 
 /// Tokens with the top bit set are not connections.
 const LISTENER_TOKEN: u64 = 1 << 63;
@@ -89,6 +93,10 @@ pub(crate) struct Worker {
     timers: Timers,
     io: Io,
     scratch: Scratch,
+    /// The header list that is being received.
+    block: Block,
+    /// Connections of HTTP/2 with something to write.
+    dirty: Vec<Id>,
     config: Rc<WorkerConfig>,
     pools: upstream::Pools,
     random: Random,
@@ -121,6 +129,8 @@ impl Worker {
             timers: Timers::default(),
             io: Io::default(),
             scratch: Scratch::default(),
+            block: Block::new(),
+            dirty: Vec::new(),
             config: Rc::new(config),
             pools: upstream::Pools::new(),
             random,
@@ -148,7 +158,8 @@ impl Worker {
     }
 
     fn turn(&mut self) {
-        let until = if self.ready.is_empty() { self.next_timer() } else { Some(self.now) };
+        let until =
+            if self.ready.is_empty() && self.dirty.is_empty() { self.next_timer() } else { Some(self.now) };
         if self.wait(until).is_err() {
             self.stopping = true;
             return;
@@ -176,6 +187,7 @@ impl Worker {
         }
         self.serve_waiting();
         self.fire_timers();
+        self.flush_muxes();
         self.setup.log.flush();
     }
 

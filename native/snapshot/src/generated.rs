@@ -30,6 +30,7 @@ fn render() -> String {
         EscapePolicy,
         Limits,
         Service,
+        ServiceProtocol,
         Endpoint,
         EndpointAddress,
         Subset,

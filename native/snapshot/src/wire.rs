@@ -19,7 +19,9 @@ pub use route::{
     Backend, HeaderEdit, HeaderEdits, HeaderMatch, Match, PathEdit, PathMatch, QueryMatch, Redirect, Retry,
     RetryOn, Rewrite, Route, Rule,
 };
-pub use service::{Endpoint, EndpointAddress, LoadBalancing, PoolLimits, Service, ServiceTls, Subset};
+pub use service::{
+    Endpoint, EndpointAddress, LoadBalancing, PoolLimits, Service, ServiceProtocol, ServiceTls, Subset,
+};
 
 /// One complete configuration of a proxy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

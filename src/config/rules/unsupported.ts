@@ -21,7 +21,6 @@ export function unsupportedRules({ root, report }: RuleContext): void {
 function checkListener(report: Report, listener: Cursor): void {
   reportValues(report, listener.at('protocol'), ['auto', 'tcp', 'tls-passthrough']);
   reportKeys(report, listener.present(['proxyProtocol']));
-  for (const protocol of listener.at('tls').at('alpn').items()) reportValues(report, protocol, ['h2']);
   const kind = kindOf(listener);
   if (kind === 'admin' || kind === 'probes')
     reportKeys(report, listener.present(['tls']), `the listener is \`${kind}\``);

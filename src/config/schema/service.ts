@@ -96,7 +96,10 @@ const limits = z
 /** One entry of `services`. */
 export const service = z
   .strictObject({
-    protocol: z.enum(['http', 'tcp']).prefault('http').describe('What the endpoints speak.'),
+    protocol: z
+      .enum(['http', 'http2', 'grpc', 'tcp'])
+      .prefault(bounds.protocol)
+      .describe('What the endpoints speak; tcp: anything, bytes are forwarded as they are.'),
     endpoints: z.array(endpoint).max(10_000).describe('Where the service is.'),
     subsets: z.record(name(), subset).prefault({}).describe('Named parts of the service.'),
     loadBalancing: z

@@ -22,6 +22,7 @@ export function compileService(name: string, service: CheckedService, scope: Sco
   const connectTimeout = service.tls?.mode === 'mutual' ? BOUNDS.connectTimeoutMutual : BOUNDS.connectTimeout;
   return {
     name,
+    protocol: service.protocol,
     endpoints: endpoints.map(({ address, dns, weight, zone }) => ({
       address: compileAddress(required(address ?? dns, 'an address'), scope),
       weight,

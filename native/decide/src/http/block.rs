@@ -181,6 +181,17 @@ impl Block {
     }
 }
 
+impl crate::h2::Lines for Block {
+    /// Forgets the last list; the bounds stay.
+    fn begin(&mut self) {
+        self.clear(self.limits);
+    }
+
+    fn line(&mut self, line: Line<'_>) {
+        self.push(line);
+    }
+}
+
 impl Default for Block {
     fn default() -> Self {
         Self::new()

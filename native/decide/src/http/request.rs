@@ -108,6 +108,8 @@ pub struct RequestHead {
     pub framing: Framing,
     /// Whether the client wants to send another request.
     pub keep_alive: bool,
+    /// HTTP/2: nothing follows the head on its stream.
+    pub ended: bool,
     /// Whether the client waits for a 100 before its body.
     pub expect_continue: bool,
     /// The value of Upgrade, where Connection nominates it and we may tunnel it.
@@ -158,6 +160,7 @@ pub fn parse_request(head: &[u8], limits: HeadLimits, fields: &mut Fields) -> Re
         host: host(head, fields, authority, line.minor)?,
         framing,
         keep_alive: options.persistent(line.minor),
+        ended: false,
         expect_continue: expectation(head, fields)? && line.minor > 0,
         upgrade: options.upgrade(head, fields, line.minor),
         te_trailers: te_trailers(head, fields),

@@ -45,6 +45,10 @@ impl Pending {
         self.bytes.get(self.start..).unwrap_or_default()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
     pub(crate) fn push(&mut self, bytes: &[u8], pool: &mut BufferPool) {
         if bytes.is_empty() {
             return;

@@ -77,6 +77,7 @@ impl Worker {
         let role = Role::Client(Client {
             listener: Rc::clone(listener),
             generation: config.generation,
+            fresh: true,
             orphan: false,
             peer,
             ip: Text::new(peer.ip().to_canonical().to_string().as_bytes()),
@@ -86,7 +87,7 @@ impl Worker {
             head_began: self.now,
             scanned: 0,
         });
-        let conn = Conn { link, deadline: Deadline::default(), role, queued: false };
+        let conn = Conn { link, deadline: Deadline::default(), role, mux: None, queued: false };
         let Some(id) = self.register(conn) else { return listener.count.leave() };
         listener.counters.connection_opened();
         if self.setup.counts {

@@ -5,6 +5,7 @@ use super::conn::{Phase, Role};
 use crate::engine::Pressure;
 use crate::io::Listening;
 use crate::running::Running;
+use crate::slab::Id;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -37,11 +38,15 @@ impl Worker {
             self.close_listener(index);
         }
         for id in self.conns.ids() {
-            let orphan = self.conns.get_mut(id).and_then(|conn| conn.client()).is_some_and(|client| {
-                client.phase == Phase::Idle && config.listener_named(&client.listener.name).is_none()
-            });
-            if orphan {
-                self.set_deadline(id, self.now.after_ms(LAST_CHANCE_MS));
+            let Some(client) = self.conns.get_mut(id).and_then(|conn| conn.client()) else { continue };
+            let phase = client.phase;
+            if config.listener_named(&client.listener.name).is_some() {
+                continue;
+            }
+            match phase {
+                Phase::Idle => self.set_deadline(id, self.now.after_ms(LAST_CHANCE_MS)),
+                Phase::Mux => self.drain_client(id),
+                Phase::Handshake | Phase::Head | Phase::Busy(_) | Phase::Lingering => {}
             }
         }
     }
@@ -85,6 +90,14 @@ impl Worker {
         }
     }
 
+    /// Has a client's connection of HTTP/2 end with the streams that it has; without any it gets a last chance.
+    fn drain_client(&mut self, id: Id) {
+        self.drain_mux(id);
+        if self.conns.get(id).is_some_and(|conn| conn.streams() == 0) {
+            self.set_deadline(id, self.now.after_ms(LAST_CHANCE_MS));
+        }
+    }
+
     fn end_idle_clients(&mut self) {
         for id in self.conns.ids() {
             let Some(conn) = self.conns.get(id) else { continue };
@@ -92,6 +105,7 @@ impl Worker {
                 Role::Client(client) if client.phase == Phase::Idle => {
                     self.set_deadline(id, self.now.after_ms(LAST_CHANCE_MS));
                 }
+                Role::Client(client) if client.phase == Phase::Mux => self.drain_client(id),
                 Role::Client(_) | Role::Upstream(_) => {}
             }
         }

@@ -15,6 +15,12 @@ pub(crate) enum Source {
     Length(u64),
     Chunked(Chunked),
     UntilClose,
+    /// HTTP/2: until the stream ends, after so many bytes if a length was announced.
+    Stream {
+        left: Option<u64>,
+        /// As they go on, `name: value CRLF` each.
+        trailers: Vec<u8>,
+    },
 }
 
 /// How it goes out.
@@ -23,6 +29,8 @@ pub(crate) enum Sink {
     /// By the length in the head, or not at all, or to the connection's end: as it is.
     Plain,
     Chunked,
+    /// HTTP/2: as it is, its end and its trailers by frames.
+    Stream,
 }
 
 /// A body under way.
@@ -56,14 +64,52 @@ impl Step {
 }
 
 impl Body {
-    /// A request's body, sent on to an HTTP/1.1 upstream.
+    /// The body of an HTTP/1 request.
     pub(crate) fn of_request(framing: Framing) -> Self {
-        let (source, sink) = match framing {
-            Framing::None | Framing::Length(0) => (Source::Empty, Sink::Plain),
-            Framing::Length(length) => (Source::Length(length), Sink::Plain),
-            Framing::Chunked => (Source::Chunked(Chunked::new(TRAILERS)), Sink::Chunked),
+        let source = match framing {
+            Framing::None | Framing::Length(0) => Source::Empty,
+            Framing::Length(length) => Source::Length(length),
+            Framing::Chunked => Source::Chunked(Chunked::new(TRAILERS)),
         };
-        Self { done: matches!(source, Source::Empty), source, sink, bytes: 0 }
+        let mut body = Self { done: matches!(source, Source::Empty), source, sink: Sink::Plain, bytes: 0 };
+        body.send_as_text();
+        body
+    }
+
+    /// The body of an HTTP/2 message with this length announced, if any; `end`: there is none.
+    pub(crate) fn of_stream(length: Option<u64>, end: bool) -> Self {
+        let source = if end { Source::Empty } else { Source::Stream { left: length, trailers: Vec::new() } };
+        let mut body = Self { source, sink: Sink::Plain, done: end, bytes: 0 };
+        body.send_as_text();
+        body
+    }
+
+    /// Chooses how a request's body goes out, once it is known where to.
+    pub(crate) fn send_as_stream(&mut self) {
+        self.sink = Sink::Stream;
+    }
+
+    /// As HTTP/1.1 has it: in chunks, unless a length was announced.
+    fn send_as_text(&mut self) {
+        let chunked = matches!(self.source, Source::Chunked(_) | Source::Stream { left: None, .. });
+        self.sink = if chunked { Sink::Chunked } else { Sink::Plain };
+    }
+
+    /// The trailers, complete when the body is done: `name: value CRLF` each.
+    pub(crate) fn trailers(&self) -> &[u8] {
+        match &self.source {
+            Source::Chunked(chunked) => chunked.trailers(),
+            Source::Stream { trailers, .. } => trailers,
+            Source::Empty | Source::Length(_) | Source::UntilClose => b"",
+        }
+    }
+
+    /// Where the trailers of an HTTP/2 message are kept until its body has gone on.
+    pub(crate) fn trailers_mut(&mut self) -> Option<&mut Vec<u8>> {
+        match &mut self.source {
+            Source::Stream { trailers, .. } => Some(trailers),
+            _ => None,
+        }
     }
 
     /// A response's body; `sink` is what its head announced to the client.
@@ -73,10 +119,11 @@ impl Body {
             BodyFraming::Length(length) => Source::Length(length),
             BodyFraming::Chunked => Source::Chunked(Chunked::new(TRAILERS)),
             BodyFraming::UntilClose => Source::UntilClose,
+            BodyFraming::Stream(left) => Source::Stream { left, trailers: Vec::new() },
         };
         let done = matches!(source, Source::Empty);
         // HEAD and 304 announce a framing without having a body.
-        let sink = if framing == BodyFraming::None { Sink::Plain } else { sink };
+        let sink = if framing == BodyFraming::None && sink == Sink::Chunked { Sink::Plain } else { sink };
         Self { done, source, sink, bytes: 0 }
     }
 
@@ -87,6 +134,11 @@ impl Body {
 
     pub(crate) fn is_done(&self) -> bool {
         self.done
+    }
+
+    /// Whether its sender says where it ends by something else than a length.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self.source, Source::Stream { .. })
     }
 
     /// Whether only the connection's end ends it.
@@ -110,6 +162,13 @@ impl Body {
                 Step { consumed, data: data.len(), done, from: data.start }
             }
             Source::UntilClose => Step { consumed: length, data: length, done: ended, from: 0 },
+            Source::Stream { left, .. } => {
+                if let Some(left) = left {
+                    let after = left.checked_sub(length as u64).filter(|after| !ended || *after == 0);
+                    *left = after.ok_or(ErrorKind::InvalidData)?;
+                }
+                Step { consumed: length, data: length, done: ended, from: 0 }
+            }
         };
         if ended && !step.done && step.consumed >= length {
             return Err(ErrorKind::UnexpectedEof.into());
@@ -122,7 +181,7 @@ impl Body {
     /// Cuts what goes out for one step: up to four slices, the rest empty.
     pub(crate) fn frame<'a>(&'a self, step: Step, data: &'a [u8], prefix: &'a mut [u8; 18]) -> [&'a [u8]; 5] {
         match (self.sink, data.is_empty()) {
-            (Sink::Plain, _) => [data, b"", b"", b"", b""],
+            (Sink::Plain | Sink::Stream, _) => [data, b"", b"", b"", b""],
             (Sink::Chunked, true) => self.tail(step, b"", b"", b""),
             (Sink::Chunked, false) => self.tail(step, write_chunk_prefix(data.len(), prefix), data, b"\r\n"),
         }
@@ -132,14 +191,12 @@ impl Body {
         if !step.done {
             return [prefix, data, end, b"", b""];
         }
-        match &self.source {
-            Source::Chunked(chunked) if !chunked.trailers().is_empty() => {
-                // The data's own CRLF and the last chunk are one slice where there is data.
-                let last: &[u8] = if data.is_empty() { b"0\r\n" } else { b"\r\n0\r\n" };
-                [prefix, data, last, chunked.trailers(), b"\r\n"]
-            }
-            _ if data.is_empty() => [b"0\r\n\r\n", b"", b"", b"", b""],
-            _ => [prefix, data, b"\r\n0\r\n\r\n", b"", b""],
+        match (self.trailers(), data.is_empty()) {
+            ([], true) => [b"0\r\n\r\n", b"", b"", b"", b""],
+            ([], false) => [prefix, data, b"\r\n0\r\n\r\n", b"", b""],
+            // The data's own CRLF and the last chunk are one slice where there is data.
+            (trailers, true) => [prefix, data, b"0\r\n", trailers, b"\r\n"],
+            (trailers, false) => [prefix, data, b"\r\n0\r\n", trailers, b"\r\n"],
         }
     }
 }

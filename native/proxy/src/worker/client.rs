@@ -2,7 +2,7 @@
 //!
 //! In: readiness of a client's connection. Out: a parsed head for `request`, or body bytes for the upstream.
 
-use super::conn::{Phase, Role, State};
+use super::conn::{Phase, Role};
 use super::{TURNS, Worker};
 use crate::io::LinkError;
 use crate::slab::Id;
@@ -10,6 +10,10 @@ use crate::telemetry::Reason;
 use crate::tls::Peer;
 use std::io::ErrorKind;
 use tulle_decide::http::{find_head_end, head_too_large};
+use tulle_snapshot::wire::ListenerKind;
+
+/// How a client that knows that we speak HTTP/2 begins (RFC 9113 section 3.4): so much of it that no HTTP/1 head begins so.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 
 /// What a client may still send after its last answer, while it reads that.
 const LINGER_MS: u32 = 1_000;
@@ -33,6 +37,7 @@ impl Worker {
                 Phase::Handshake | Phase::Idle | Phase::Head => self.read_head(id),
                 Phase::Busy(exchange) => self.drive_exchange_input(id, exchange),
                 Phase::Lingering => self.linger(id),
+                Phase::Mux => self.drive_mux(id),
             };
             if !again {
                 return;
@@ -46,11 +51,10 @@ impl Worker {
         let exchange = match self.phase(id) {
             Some(Phase::Busy(exchange)) => exchange,
             Some(Phase::Lingering) => return self.set_deadline(id, self.now.after_ms(LINGER_MS)),
+            Some(Phase::Mux) => return self.mark_dirty(id),
             _ => return,
         };
-        if let Some(upstream) = self.exchanges.get(exchange).and_then(|x| x.upstream) {
-            self.queue(upstream);
-        }
+        self.answer_may_go_on(exchange);
     }
 
     pub(super) fn phase(&mut self, id: Id) -> Option<Phase> {
@@ -95,6 +99,17 @@ impl Worker {
         if self.phase(id) == Some(Phase::Handshake) {
             self.handshake_done(id);
         }
+        match self.is_http2(id, buffer) {
+            Some(true) => {
+                self.begin_mux(id);
+                if let Some(conn) = self.conns.get_mut(id) {
+                    conn.link.keep(buffer, &mut self.io);
+                }
+                return true;
+            }
+            Some(false) => {}
+            None => return self.partial_head(id, buffer, ended),
+        }
         if buffer.is_empty() {
             if ended {
                 self.close(id);
@@ -111,6 +126,26 @@ impl Worker {
             }
             None => self.partial_head(id, buffer, ended),
         }
+    }
+
+    /// Whether a connection that has said this much speaks HTTP/2: agreed by ALPN or, without TLS, by its preface. None:
+    /// more must be seen.
+    fn is_http2(&mut self, id: Id, buffer: &[u8]) -> Option<bool> {
+        let Some(conn) = self.conns.get_mut(id) else { return Some(false) };
+        let alpn = conn.link.session().map(|session| session.alpn() == Some(b"h2"));
+        let Some(client) = conn.client() else { return Some(false) };
+        if !std::mem::take(&mut client.fresh) || client.listener.kind != ListenerKind::Http {
+            return Some(false);
+        }
+        if let Some(agreed) = alpn {
+            return Some(agreed);
+        }
+        if buffer.len() >= PREFACE.len() {
+            return Some(buffer.starts_with(PREFACE));
+        }
+        let may_be = PREFACE.starts_with(buffer);
+        client.fresh = may_be;
+        if may_be && !buffer.is_empty() { None } else { Some(false) }
     }
 
     /// Some of a head is there: keep it, unless it can come to nothing.
@@ -197,15 +232,10 @@ impl Worker {
 
     /// Sends what the client has of its body to the upstream. True: look again at once.
     pub(super) fn pump_request(&mut self, exchange: Id) -> bool {
+        let room = self.upstream_room(exchange);
         let Some(x) = self.exchanges.get(exchange) else { return false };
-        let (client, Some(upstream)) = (x.client, x.upstream) else { return false };
-        if x.request.is_done() || x.request_broken {
-            return false;
-        }
-        let Some(up) = self.conns.get_mut(upstream) else { return false };
-        if up.link.is_blocked()
-            || !matches!(&up.role, Role::Upstream(up) if matches!(up.state, State::Busy(_)))
-        {
+        let client = x.client;
+        if x.request.is_done() || room == 0 {
             return false;
         }
         let Some(conn) = self.conns.get_mut(client) else { return false };
@@ -218,7 +248,15 @@ impl Worker {
         let ended = conn.link.at_end();
         let again = match filled {
             Ok(0) if !ended => false,
-            Ok(_) => self.request_bytes(exchange, &mut buffer, ended),
+            Ok(_) => {
+                let now = room.min(buffer.len());
+                let ended = ended && now == buffer.len();
+                let taken = self.request_bytes(exchange, buffer.get_mut(..now).unwrap_or_default(), ended);
+                if let (Some(taken), Some(conn)) = (taken, self.conns.get_mut(client)) {
+                    conn.link.keep(buffer.get(taken..).unwrap_or_default(), &mut self.io);
+                }
+                taken.is_some_and(|taken| taken > 0)
+            }
             Err(_) => {
                 self.end_exchange(exchange, Reason::ClientClosed);
                 self.abandon(client);
@@ -229,33 +267,33 @@ impl Worker {
         again
     }
 
-    fn request_bytes(&mut self, exchange: Id, buffer: &mut [u8], ended: bool) -> bool {
-        let Some(x) = self.exchanges.get_mut(exchange) else { return false };
-        let client = x.client;
+    /// Sends bytes of a body on, for all of which there is room. How many belonged to it; none: the exchange is over.
+    pub(super) fn request_bytes(&mut self, exchange: Id, buffer: &mut [u8], ended: bool) -> Option<usize> {
+        let x = self.exchanges.get_mut(exchange)?;
         let step = match x.request.step(buffer, ended) {
             Ok(step) => step,
             Err(error) => {
                 self.bad_request_body(exchange, &error);
-                return false;
+                return None;
             }
         };
         if x.has_too_much_body() {
             self.answer(exchange, Reason::BodyTooLarge);
-            return false;
+            return None;
         }
         self.forward_request_bytes(exchange, step, step.content(buffer));
-        let rest = buffer.get(step.consumed..).unwrap_or_default();
-        if let Some(conn) = self.conns.get_mut(client) {
-            conn.link.keep(rest, &mut self.io);
-        }
+        self.credit_client(exchange, step.consumed);
         self.rearm(exchange);
-        step.consumed > 0
+        Some(step.consumed)
     }
 
     /// Half a body, or a malformed one: the upstream must not take it for a whole one.
     fn bad_request_body(&mut self, exchange: Id, error: &std::io::Error) {
         self.drop_upstream(exchange);
-        if error.kind() == ErrorKind::UnexpectedEof {
+        let Some(x) = self.exchanges.get(exchange) else { return };
+        if x.is_stream() {
+            self.malformed(exchange, tulle_decide::http::reason::LENGTH_AGAINST_BODY);
+        } else if error.kind() == ErrorKind::UnexpectedEof {
             let client = self.exchanges.get(exchange).map(|x| x.client);
             self.end_exchange(exchange, Reason::ClientClosed);
             if let Some(client) = client {

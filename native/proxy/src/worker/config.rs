@@ -15,7 +15,7 @@ use tulle_decide::balance::{Balancer, Candidates, balancer};
 use tulle_decide::http::{Edits, HeadLimits};
 use tulle_decide::policy::Authorizer;
 use tulle_decide::route::{Router, RuleId, RulePlan};
-use tulle_snapshot::wire::{ForwardedHeaders, Limits, ListenerKind, PathRules, PoolLimits};
+use tulle_snapshot::wire::{ForwardedHeaders, Limits, ListenerKind, PathRules, PoolLimits, ServiceProtocol};
 
 /// What a worker serves by; requests hold on to the one that they began with.
 pub(crate) struct WorkerConfig {
@@ -51,6 +51,8 @@ pub(crate) struct WorkerService {
     pub(crate) counters: Arc<ServiceCounters>,
     pub(crate) counts: Arc<ServiceCounts>,
     pub(crate) tls: Option<Arc<certificates::Client>>,
+    /// Its endpoints speak HTTP/2.
+    pub(crate) http2: bool,
     pub(crate) connect_timeout_ms: u32,
     /// The idle connections are this worker's share.
     pub(crate) pool: PoolLimits,
@@ -196,6 +198,7 @@ fn service(running: &Arc<Running>, index: usize, metrics: &WorkerMetrics) -> Opt
         counters: Arc::clone(metrics.service(index)?),
         counts: Arc::clone(running.service_counts.get(index)?),
         tls: running.tls.client.get(index)?.clone(),
+        http2: matches!(wire.protocol, ServiceProtocol::Http2 | ServiceProtocol::Grpc),
         connect_timeout_ms: wire.connect_timeout_ms,
         pool: PoolLimits {
             idle_per_endpoint: wire.pool.idle_per_endpoint.div_ceil(running.core.snapshot.workers),

@@ -2,13 +2,15 @@
 
 use super::body::Body;
 use super::config::{TimeLimits, WorkerConfig, WorkerListener, WorkerService};
+use super::mux::Mux;
 use crate::clock::Nanos;
-use crate::io::Link;
+use crate::io::{Link, Pending};
 use crate::slab::Id;
 use crate::telemetry::{Address, Flags, Record, Text};
 use crate::timers::Deadline;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use tulle_decide::h2::StreamId;
 use tulle_decide::http::{Method, Version};
 use tulle_decide::route::RuleId;
 
@@ -17,6 +19,8 @@ pub(crate) struct Conn {
     pub(crate) link: Link,
     pub(crate) deadline: Deadline,
     pub(crate) role: Role,
+    /// HTTP/2, once that is what is spoken.
+    pub(crate) mux: Option<Box<Mux>>,
     /// It stands in the worker's queue of things to look at again.
     pub(crate) queued: bool,
 }
@@ -31,6 +35,8 @@ pub(crate) struct Client {
     pub(crate) listener: Rc<WorkerListener>,
     /// The configuration that `listener` is of.
     pub(crate) generation: u32,
+    /// Nothing was received that tells which protocol it speaks.
+    pub(crate) fresh: bool,
     /// Its listener is gone: the connection ends with its next answer.
     pub(crate) orphan: bool,
     pub(crate) peer: SocketAddr,
@@ -60,6 +66,8 @@ pub(crate) enum Phase {
     Busy(Id),
     /// Answered; what the client still sends is thrown away for a while, so that it can read the answer.
     Lingering,
+    /// Requests are streams of HTTP/2.
+    Mux,
 }
 
 /// A connection to an endpoint.
@@ -81,6 +89,10 @@ pub(crate) enum State {
     Idle,
     /// Serving this exchange.
     Busy(Id),
+    /// TCP, then TLS, for the exchanges that wait at its [`Mux`].
+    Opening,
+    /// Serving streams of HTTP/2, or none.
+    Mux,
 }
 
 /// A request and its answer.
@@ -89,6 +101,20 @@ pub(crate) struct Exchange {
     pub(crate) listener: Rc<WorkerListener>,
     pub(crate) client: Id,
     pub(crate) upstream: Option<Id>,
+    /// Which stream of the client's connection it is, in HTTP/2.
+    pub(crate) client_stream: Option<StreamId>,
+    /// Which stream of the upstream's connection it is, in HTTP/2.
+    pub(crate) upstream_stream: Option<StreamId>,
+    /// What an HTTP/2 client sent of its body and the upstream did not take yet.
+    pub(crate) inbox: Held,
+    /// What the client did not take yet of an answer that came by HTTP/2, or of our own.
+    pub(crate) outbox: Held,
+    /// The client has reset its stream; the upstream may still be at work.
+    pub(crate) ghost: bool,
+    /// What it is due for, in HTTP/2: its connection looks after the first of all its streams.
+    pub(crate) due: Option<Nanos>,
+    /// gRPC: refusals of ours are told as such, and the status is read from the trailers.
+    pub(crate) grpc: bool,
     pub(crate) record: Record,
     pub(crate) rule: Option<RuleId>,
     /// Picked once; the place is picked per attempt.
@@ -114,8 +140,13 @@ pub(crate) struct Exchange {
     pub(crate) response: Body,
     /// How much of what came behind the head was used at once.
     pub(crate) taken: usize,
-    /// What was sent upstream so far, as long as all of it is here.
+    /// What was sent upstream so far, as long as all of it is here: the head as text or, for HTTP/2, as a list of lines,
+    /// and body bytes as they are framed.
     pub(crate) replay: Vec<u8>,
+    /// Where in it the body begins.
+    pub(crate) replay_head: usize,
+    /// How much at its end an HTTP/2 upstream did not take yet.
+    pub(crate) unsent: usize,
     pub(crate) replayable: bool,
     /// Any byte of this attempt was handed to the kernel.
     pub(crate) sent: bool,
@@ -144,6 +175,14 @@ pub(crate) struct Exchange {
     pub(crate) window: (Nanos, u64),
 }
 
+/// A body's bytes that wait for the side they go to. No more than a stream's window of them.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    pub(crate) bytes: Pending,
+    /// Nothing comes behind them.
+    pub(crate) ended: bool,
+}
+
 /// An upgraded connection: what went which way, and which directions have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Tunnel {
@@ -159,6 +198,14 @@ impl Conn {
         match &mut self.role {
             Role::Client(client) => Some(client),
             Role::Upstream(_) => None,
+        }
+    }
+
+    /// Where an upstream's connection stands.
+    pub(crate) fn state(&self) -> Option<State> {
+        match &self.role {
+            Role::Upstream(upstream) => Some(upstream.state),
+            Role::Client(_) => None,
         }
     }
 
@@ -187,6 +234,13 @@ impl Exchange {
             listener,
             client: id,
             upstream: None,
+            client_stream: None,
+            upstream_stream: None,
+            inbox: Held::default(),
+            outbox: Held::default(),
+            ghost: false,
+            due: None,
+            grpc: false,
             record,
             rule: None,
             service: None,
@@ -206,6 +260,8 @@ impl Exchange {
             response: Body::empty(),
             taken: 0,
             replay: Vec::new(),
+            replay_head: 0,
+            unsent: 0,
             replayable: true,
             sent: false,
             reused: false,
@@ -238,7 +294,7 @@ mod tests {
     #[test]
     fn an_idle_connection_is_small() {
         // It is a `Conn` and nothing else; an exchange is there only while there is a request.
-        assert!(size_of::<Conn>() <= 448, "{} bytes", size_of::<Conn>());
-        assert!(size_of::<Exchange>() <= 704, "{} bytes", size_of::<Exchange>());
+        assert!(size_of::<Conn>() <= 456, "{} bytes", size_of::<Conn>());
+        assert!(size_of::<Exchange>() <= 896, "{} bytes", size_of::<Exchange>());
     }
 }

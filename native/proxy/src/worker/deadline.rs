@@ -5,6 +5,8 @@ use super::conn::{Phase, Role, State};
 use crate::clock::Nanos;
 use crate::slab::Id;
 use crate::telemetry::{Flags, Reason};
+use std::rc::Rc;
+use tulle_decide::h2::ErrorCode;
 
 /// The window over which a body's rate is judged.
 const RATE_WINDOW_MS: u32 = 10_000;
@@ -34,11 +36,14 @@ impl Worker {
                 Phase::Idle | Phase::Lingering => self.close(id),
                 Phase::Head => self.refuse_slow_head(id),
                 Phase::Busy(exchange) => self.exchange_due(exchange),
+                Phase::Mux => self.mux_due(id),
             },
             Some(Role::Upstream(upstream)) => match upstream.state {
                 State::Connecting(exchange) => self.attempt_failed(exchange, Reason::ConnectTimeout),
                 State::Idle => self.close_upstream(id),
                 State::Busy(_) => {}
+                State::Opening => self.mux_failed(id, Reason::ConnectTimeout),
+                State::Mux => self.upstream_mux_due(id),
             },
             None => {}
         }
@@ -55,7 +60,7 @@ impl Worker {
     /// Sets the deadline without news.
     pub(super) fn arm(&mut self, exchange: Id) {
         let now = self.now;
-        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        let Some(x) = self.exchanges.get_mut(exchange).filter(|x| !x.ghost) else { return };
         let Some(limits) = x.limits() else { return };
         let idle = limits.stream_idle.map(|idle| x.moved.after(idle));
         let due = if let Some(until) = x.waits_until {
@@ -70,6 +75,13 @@ impl Worker {
             Some(x.window.0.after_ms(RATE_WINDOW_MS).min(idle.unwrap_or(Nanos(u64::MAX))))
         };
         let client = x.client;
+        if x.is_stream() {
+            x.due = due;
+            if let Some(due) = due {
+                self.bring_forward(client, due);
+            }
+            return;
+        }
         match (due, self.conns.get_mut(client)) {
             (Some(due), _) => self.set_deadline(client, due),
             (None, Some(conn)) => conn.deadline.clear(),
@@ -77,7 +89,7 @@ impl Worker {
         }
     }
 
-    fn exchange_due(&mut self, exchange: Id) {
+    pub(super) fn exchange_due(&mut self, exchange: Id) {
         let now = self.now;
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
         if x.waits_until.is_some() {
@@ -93,14 +105,23 @@ impl Worker {
         }
         // Is it the client that is slow, or the upstream that does not take more?
         let came = x.request.bytes - x.window.1;
-        let blocked =
-            x.upstream.is_none_or(|id| self.conns.get(id).is_none_or(|conn| conn.link.is_blocked()));
-        let least = u64::from(x.listener.limits.body_bytes_per_second) * u64::from(RATE_WINDOW_MS / 1000);
+        let (bytes, listener) = (x.request.bytes, Rc::clone(&x.listener));
+        let blocked = self.upstream_room(exchange) == 0;
+        let least = u64::from(listener.limits.body_bytes_per_second) * u64::from(RATE_WINDOW_MS / 1000);
         if !blocked && came < least {
             return self.answer(exchange, Reason::BodyTooSlow);
         }
-        x.window = (now, x.request.bytes);
+        if let Some(x) = self.exchanges.get_mut(exchange) {
+            x.window = (now, bytes);
+        }
         self.arm(exchange);
+    }
+
+    /// An upstream's connection of HTTP/2 has been idle for long enough.
+    fn upstream_mux_due(&mut self, id: Id) {
+        if self.conns.get(id).is_some_and(|conn| conn.streams() == 0) {
+            self.close_mux(id, ErrorCode::NoError);
+        }
     }
 
     fn time_out(&mut self, exchange: Id) {

@@ -9,6 +9,7 @@ use crate::slab::Id;
 use crate::telemetry::{Flags, NONE_32, Reason};
 use std::rc::Rc;
 use std::sync::Arc;
+use tulle_decide::h2::ErrorCode;
 use tulle_decide::retry::{Exposure, Failure, Replay, Resent, RetryFacts, Reused, may_resend, may_retry};
 
 /// How much of a request is kept for another attempt.
@@ -30,16 +31,18 @@ impl Worker {
         };
         x.attempts += 1;
         x.record.endpoint = facts.endpoint;
+        if service.http2 {
+            return self.attempt_stream(exchange, &service, facts, pool);
+        }
         if !fresh && let Some(id) = self.take_idle(pool) {
             service.counters.pool_hit();
             return self.attached(exchange, id, true);
         }
         service.counters.pool_miss();
-        let admitted = || service.counts.connections.admit(service.pool.connections);
-        if !(admitted() || self.make_room(&service.name) && admitted()) {
+        if !self.admit_connection(&service) {
             return self.wait_for_room(exchange, &service);
         }
-        match self.connect(exchange, &service, facts, pool) {
+        match self.connect(State::Connecting(exchange), &service, facts, pool) {
             Ok(id) => {
                 self.stop_waiting(exchange);
                 if let Some(x) = self.exchanges.get_mut(exchange) {
@@ -52,6 +55,12 @@ impl Worker {
                 self.attempt_failed(exchange, reason);
             }
         }
+    }
+
+    /// One more connection to the service, if there may be one, or if an idle one can make room for it.
+    pub(super) fn admit_connection(&mut self, service: &WorkerService) -> bool {
+        let admitted = || service.counts.connections.admit(service.pool.connections);
+        admitted() || self.make_room(&service.name) && admitted()
     }
 
     /// There is a connection: sends what is there of the request.
@@ -82,15 +91,12 @@ impl Worker {
         if conn.link.send(&[&x.replay], &mut self.io).is_err() {
             return self.attempt_failed(exchange, Reason::UpstreamReset);
         }
-        if !x.request.is_done() {
-            let client = x.client;
-            self.queue(client);
-        }
+        self.request_wanted(exchange);
         self.rearm(exchange);
     }
 
     /// As many connections to the service as may be: waits for one, within bounds.
-    fn wait_for_room(&mut self, exchange: Id, service: &Rc<WorkerService>) {
+    pub(super) fn wait_for_room(&mut self, exchange: Id, service: &Rc<WorkerService>) {
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
         x.attempts = x.attempts.saturating_sub(1);
         if x.waits_until.is_none() {
@@ -138,7 +144,9 @@ impl Worker {
             let Some(x) = self.exchanges.get(exchange).filter(|x| x.waits_until.is_some()) else { continue };
             let service = x.service.as_ref();
             let full = service.is_some_and(|s| {
-                s.counts.connections.now() >= s.pool.connections && self.idle_of(s).is_none()
+                s.counts.connections.now() >= s.pool.connections
+                    && self.idle_of(s).is_none()
+                    && !self.takes_streams(s)
             });
             if full {
                 self.waiting.push_back(exchange);
@@ -154,7 +162,7 @@ impl Worker {
         let mut prefix = [0u8; 18];
         let parts = x.request.frame(step, data, &mut prefix);
         let total: usize = parts.iter().map(|part| part.len()).sum();
-        if total == 0 {
+        if total == 0 && !step.done {
             return;
         }
         if x.replayable && x.replay.len() + total <= REPLAY_BYTES {
@@ -165,8 +173,14 @@ impl Worker {
             x.replayable = false;
             self.io.pool.give(std::mem::take(&mut x.replay));
         }
-        let Some(conn) = x.upstream.and_then(|id| self.conns.get_mut(id)) else { return };
-        if conn.link.send(&parts, &mut self.io).is_err() {
+        let Some(id) = x.upstream else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if let (Some(stream), Some(mux)) = (x.upstream_stream, conn.mux.as_mut()) {
+            let trailers = if step.done { x.request.trailers() } else { b"" };
+            mux.send_body(stream, data, step.done, trailers, &mut self.scratch.text);
+            return self.mark_dirty(id);
+        }
+        if total > 0 && conn.link.send(&parts, &mut self.io).is_err() {
             self.request_broken(exchange);
         }
     }
@@ -188,6 +202,9 @@ impl Worker {
         self.count_failure(exchange, reason);
         self.drop_upstream(exchange);
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        if x.ghost {
+            return self.end_exchange(exchange, Reason::ClientClosed);
+        }
         if x.head_sent {
             return self.truncate(exchange, reason);
         }
@@ -251,6 +268,12 @@ impl Worker {
         x.record.flags.insert(Flags::UPSTREAM_ABORT);
         let client = x.client;
         let only_close_ends_it = x.ends_by_close;
+        if let Some(stream) = x.client_stream {
+            if let Some(mux) = self.mux(client) {
+                mux.h2.reset(stream, ErrorCode::InternalError);
+            }
+            return self.end_exchange(exchange, reason);
+        }
         self.end_exchange(exchange, reason);
         if let Some(conn) = self.conns.get_mut(client)
             && only_close_ends_it

@@ -16,8 +16,12 @@ impl Worker {
         let Some(x) = self.exchanges.get(exchange) else { return };
         let (client, keep) = (x.client, x.keep_alive && x.request.is_done());
         let idle_ms = x.listener.limits.idle_timeout_ms;
+        let stream = x.client_stream;
         self.drop_upstream(exchange);
         self.close_record(exchange);
+        if let Some(stream) = stream {
+            return self.stream_over(client, stream);
+        }
         let Some(conn) = self.conns.get_mut(client) else { return };
         let more = conn.link.may_read();
         let ended = conn.link.at_end();
@@ -43,10 +47,13 @@ impl Worker {
                 x.record.status = reason.status();
             }
         }
-        let client = x.client;
+        let (client, stream) = (x.client, x.client_stream);
         self.drop_upstream(exchange);
         self.close_record(exchange);
-        self.set_phase(client, Phase::Idle);
+        match stream {
+            Some(stream) => self.stream_over(client, stream),
+            None => self.set_phase(client, Phase::Idle),
+        }
     }
 
     /// Lets the record be read by metrics and log, and the exchange be used again.
@@ -59,6 +66,8 @@ impl Worker {
         self.setup.metrics.observe(&x.record);
         self.setup.log.push(&x.record);
         self.io.pool.give(std::mem::take(&mut x.replay));
+        x.inbox.bytes.clear(&mut self.io.pool);
+        x.outbox.bytes.clear(&mut self.io.pool);
         x.tried.clear();
         if self.spare.len() < SPARE {
             self.spare.push(x);
@@ -83,6 +92,9 @@ impl Worker {
     pub(super) fn let_go_of_upstream(&mut self, exchange: Id, clean: bool) {
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
         let Some(upstream) = x.upstream.take() else { return };
+        if let Some(stream) = x.upstream_stream.take() {
+            return self.upstream_stream_over(upstream, stream);
+        }
         let keep = clean
             && x.upstream_keep_alive
             && x.request.is_done()
@@ -91,10 +103,16 @@ impl Worker {
         self.release_upstream(upstream, keep);
     }
 
-    /// Closes the upstream connection of an exchange that needs it no more.
+    /// Closes the upstream connection of an exchange that needs it no more, or cancels its stream.
     pub(super) fn drop_upstream(&mut self, exchange: Id) {
-        if let Some(upstream) = self.exchanges.get_mut(exchange).and_then(|x| x.upstream.take()) {
-            self.close_upstream(upstream);
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        let Some(upstream) = x.upstream.take() else { return };
+        if let Some(stream) = x.upstream_stream.take() {
+            return self.upstream_stream_over(upstream, stream);
+        }
+        match self.mux(upstream) {
+            Some(mux) => mux.waiting.retain(|waits| *waits != exchange),
+            None => self.close_upstream(upstream),
         }
     }
 
@@ -110,8 +128,10 @@ impl Worker {
     pub(super) fn abandon(&mut self, id: Id) {
         match self.conns.get(id).map(|conn| &conn.role) {
             Some(Role::Client(client)) => {
-                if let Phase::Busy(exchange) = client.phase {
-                    self.end_exchange(exchange, Reason::ClientClosed);
+                match client.phase {
+                    Phase::Busy(exchange) => self.end_exchange(exchange, Reason::ClientClosed),
+                    Phase::Mux => self.end_client_streams(id),
+                    Phase::Handshake | Phase::Idle | Phase::Head | Phase::Lingering => {}
                 }
                 self.remove_client(id);
             }
@@ -120,6 +140,8 @@ impl Worker {
                     self.attempt_failed(exchange, Reason::UpstreamReset);
                 }
                 State::Idle => self.close_upstream(id),
+                State::Opening => self.mux_failed(id, Reason::ConnectFailure),
+                State::Mux => self.mux_failed(id, Reason::UpstreamReset),
             },
             None => {}
         }

@@ -1,11 +1,12 @@
 //! Answers of our own: refusals, redirects, admin pages. Each says why in a code, never the cause behind it.
 
 use super::Worker;
+use super::body::Body;
 use crate::clock;
 use crate::slab::Id;
 use crate::telemetry::admin::Answer;
 use crate::telemetry::{Flags, Reason};
-use tulle_decide::http::{Local, Method, Reject, Version, reason_phrase, write_local};
+use tulle_decide::http::{Local, Method, Reject, Version, list_local, reason_phrase, write_local};
 
 /// What is said, before the connection's own lines.
 struct Saying<'a> {
@@ -106,22 +107,48 @@ impl Worker {
             keep_alive: x.version == Version::Http10,
             head_only: x.method == Method::Head,
         };
+        let content = local.content();
         let mut out = std::mem::take(&mut self.scratch.head);
         out.clear();
-        write_local(&mut out, &local);
-        let sent_body = if local.head_only { 0 } else { saying.body.len() };
-        x.record.head_out = u32::try_from(out.len() - sent_body).unwrap_or(u32::MAX);
-        x.response.bytes = sent_body as u64;
-        let sent = self.send_to_client(exchange, &[&out]);
-        self.scratch.head = out;
-        if sent {
-            self.finish(exchange);
+        match (x.client_stream, x.client) {
+            (Some(stream), client) => {
+                list_local(&mut out, &local);
+                x.record.head_out = u32::try_from(out.len()).unwrap_or(u32::MAX);
+                x.response = Body::of_stream(None, content.is_empty());
+                x.outbox.bytes.clear(&mut self.io.pool);
+                x.outbox.bytes.push(content, &mut self.io.pool);
+                x.outbox.ended = true;
+                let ended = content.is_empty();
+                if !x.ghost
+                    && let Some(mux) = self.mux(client)
+                {
+                    mux.send_head(stream, &out, ended);
+                }
+                self.mark_dirty(client);
+                self.scratch.head = out;
+                if ended {
+                    self.finish(exchange);
+                } else {
+                    self.arm(exchange);
+                    self.pump_outbox(exchange);
+                }
+            }
+            (None, _) => {
+                write_local(&mut out, &local);
+                x.record.head_out = u32::try_from(out.len() - content.len()).unwrap_or(u32::MAX);
+                x.response.bytes = content.len() as u64;
+                let sent = self.send_to_client(exchange, &[&out]);
+                self.scratch.head = out;
+                if sent {
+                    self.finish(exchange);
+                }
+            }
         }
     }
 
     /// The head did not come in time.
     pub(super) fn refuse_slow_head(&mut self, id: Id) {
-        match self.open_exchange(id) {
+        match self.open_exchange(id, None) {
             Some(exchange) => self.answer(exchange, Reason::HeaderTimeout),
             None => self.close(id),
         }

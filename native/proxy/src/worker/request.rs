@@ -13,9 +13,10 @@ use crate::slab::Id;
 use crate::telemetry::admin::{self, Answer, Question};
 use crate::telemetry::{Flags, NONE_16, Reason, RequestId, Text};
 use std::rc::Rc;
+use tulle_decide::h2::StreamId;
 use tulle_decide::http::{
     self as http, Edits, FieldKind, Fields, Forwarded, Framing, HeadLimits, Method, Normalized, Reject,
-    RequestHead, RequestParts, Target, client_request_id, client_traceparent,
+    RequestHead, RequestParts, Target, Version, client_request_id, client_traceparent,
 };
 use tulle_decide::policy::{Caller, Decision, Permit};
 use tulle_decide::route::{HeaderLookup, Matched, RequestView, RuleAction, redirect_location, rewrite_path};
@@ -25,7 +26,7 @@ use tulle_snapshot::wire::ListenerKind;
 pub(super) const UPSTREAM_HEAD: HeadLimits = HeadLimits { bytes: 128 * 1024, fields: 256 };
 
 /// Why a request is answered by us.
-enum Refusal {
+pub(super) enum Refusal {
     Parser(Reject),
     Reason(Reason),
     /// A redirect; where to is in the scratch text.
@@ -61,15 +62,24 @@ impl HeaderLookup for Lookup<'_> {
 impl Worker {
     /// A head is there, and `rest` behind it.
     pub(super) fn begin(&mut self, id: Id, head: &[u8], rest: &mut [u8]) {
-        let Some(exchange) = self.open_exchange(id) else { return self.close(id) };
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let begun = self.decide(exchange, head, &mut scratch);
-        self.scratch = scratch;
+        let Some(exchange) = self.open_exchange(id, None) else { return self.close(id) };
+        let mut fields = std::mem::take(&mut self.scratch.fields);
+        let limits = self.exchanges.get(exchange).map(|x| x.listener.head);
+        let parsed = limits
+            .ok_or(Refusal::from(Reason::Internal))
+            .and_then(|limits| http::parse_request(head, limits, &mut fields).map_err(Refusal::from));
+        let begun = parsed.and_then(|request| self.decide(exchange, (head, &request, &fields)));
+        self.scratch.fields = fields;
         let body = if begun.is_ok() { self.first_body_bytes(exchange, rest) } else { Ok(()) };
         let taken = self.exchanges.get(exchange).map_or(0, |x| x.taken);
         if let Some(conn) = self.conns.get_mut(id) {
             conn.link.keep(rest.get(taken..).unwrap_or_default(), &mut self.io);
         }
+        self.go_on(exchange, begun, body);
+    }
+
+    /// Sends a request upstream, or answers it.
+    pub(super) fn go_on(&mut self, exchange: Id, begun: Result<(), Refusal>, body: Result<(), Reason>) {
         match (begun, body) {
             (Ok(()), Ok(())) => {
                 self.arm(exchange);
@@ -84,14 +94,14 @@ impl Worker {
 
     /// A head that is refused before its end is there.
     pub(super) fn refuse_head(&mut self, id: Id, reject: Reject) {
-        match self.open_exchange(id) {
+        match self.open_exchange(id, None) {
             Some(exchange) => self.reject(exchange, reject),
             None => self.close(id),
         }
     }
 
-    /// A place for what is known of the request, tied to the client's connection.
-    pub(super) fn open_exchange(&mut self, id: Id) -> Option<Id> {
+    /// A place for what is known of the request, tied to the client's connection, or to a stream of it.
+    pub(super) fn open_exchange(&mut self, id: Id, stream: Option<StreamId>) -> Option<Id> {
         let config = Rc::clone(&self.config);
         let now = self.now;
         let client = self.conns.get_mut(id)?.client()?;
@@ -106,30 +116,46 @@ impl Worker {
         client.scanned = 0;
         let mut opened = Exchange::new(config, id, client, began, now);
         opened.replay = self.io.pool.take();
+        opened.client_stream = stream;
         let exchange = self.new_exchange(opened);
-        self.set_phase(id, Phase::Busy(exchange));
+        match stream {
+            Some(stream) => self.bind_stream(id, stream, exchange),
+            None => self.set_phase(id, Phase::Busy(exchange)),
+        }
         Some(exchange)
     }
 
-    /// Everything up to the head that goes upstream.
-    fn decide(&mut self, exchange: Id, head: &[u8], scratch: &mut Scratch) -> Result<(), Refusal> {
+    /// Everything from a parsed head up to the one that goes upstream.
+    pub(super) fn decide(
+        &mut self,
+        exchange: Id,
+        (head, request, fields): (&[u8], &RequestHead, &Fields),
+    ) -> Result<(), Refusal> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let begun = self.decide_with(exchange, (head, request, fields), &mut scratch);
+        self.scratch = scratch;
+        begun
+    }
+
+    fn decide_with(
+        &mut self,
+        exchange: Id,
+        (head, request, fields): (&[u8], &RequestHead, &Fields),
+        scratch: &mut Scratch,
+    ) -> Result<(), Refusal> {
         let Some(x) = self.exchanges.get_mut(exchange) else { return Err(Reason::Internal.into()) };
         let listener = Rc::clone(&x.listener);
-        let request = http::parse_request(head, listener.head, &mut scratch.fields)?;
-        x.note(head, &request, &scratch.fields);
+        x.note(head, request, fields);
         if listener.kind != ListenerKind::Http {
             let question = Question {
                 method: request.method_text.of(head),
                 host: request.host.of(head),
                 path: request.target.path(head),
             };
-            return Err(Refusal::Admin(Box::new(admin::answer(
-                listener.kind,
-                &question,
-                &*self.setup.shared,
-            ))));
+            let page = admin::answer(listener.kind, &question, &*self.setup.shared);
+            return Err(Refusal::Admin(Box::new(page)));
         }
-        allowed_form(&request, &listener)?;
+        allowed_form(request, &listener)?;
         if self.pressure == Pressure::Full {
             x.record.detail = "memory";
             x.keep_alive = false;
@@ -157,19 +183,14 @@ impl Worker {
             method: request.method_text.of(head),
             path,
             query: request.target.query(head),
-            headers: &Lookup { head, fields: &scratch.fields },
+            headers: &Lookup { head, fields },
         };
         let matched = listener.router.find(&permit, &view).ok_or(Reason::NoRoute)?;
         let Some(x) = self.exchanges.get_mut(exchange) else { return Err(Reason::Internal.into()) };
         x.rule = Some(matched.rule);
         x.record.rule = matched.rule.0;
         x.record.at.routed = self.now.0;
-        self.route(
-            exchange,
-            matched,
-            (head, &request, path, &scratch.fields),
-            (&mut scratch.target, &mut scratch.text),
-        )
+        self.route(exchange, matched, (head, request, path, fields), (&mut scratch.target, &mut scratch.text))
     }
 
     fn authorize(
@@ -240,6 +261,13 @@ impl Worker {
             return Err(Reason::Internal.into());
         };
         x.service = Some(Rc::clone(service));
+        if service.http2 {
+            x.request.send_as_stream();
+            x.upgrade = false;
+            if x.connect {
+                return Err(Reason::NotImplemented.into());
+            }
+        }
         x.subset = backend.subset;
         x.record.service = service.index;
         let rewrite = rule.rewrite.as_deref();
@@ -304,7 +332,14 @@ impl Worker {
             identity: client.identity.as_deref().filter(|_| listener.forward_identity),
             upgrade: x.upgrade,
         };
-        http::write_request(&mut x.replay, &parts);
+        match &x.service {
+            Some(service) if service.http2 => {
+                let scheme: &[u8] = if service.tls.is_some() { b"https" } else { b"http" };
+                http::list_request(&mut x.replay, &parts, scheme);
+            }
+            _ => http::write_request(&mut x.replay, &parts),
+        }
+        x.replay_head = x.replay.len();
     }
 
     /// What came of the body along with the head goes along with it, too.
@@ -329,6 +364,11 @@ impl Worker {
 /// Requests that no route is asked about.
 fn allowed_form(request: &RequestHead, listener: &WorkerListener) -> Result<(), Refusal> {
     match request.method {
+        // Tunnels by HTTP/2 are not built yet, and not announced either.
+        Method::Connect if request.version == Version::Http2 => Err(Reason::NotImplemented.into()),
+        _ if request.version == Version::Http2 && request.upgrade.is_some() => {
+            Err(Reason::NotImplemented.into())
+        }
         Method::Connect if !listener.connect => Err(Reason::MethodNotAllowed.into()),
         // RFC 9110 section 7.6.2: the last one asked answers. We have nothing to say to TRACE.
         Method::Trace if request.max_forwards == Some(0) => Err(Reason::MethodNotAllowed.into()),
@@ -348,7 +388,11 @@ impl Exchange {
         self.method = request.method;
         self.version = request.version;
         self.keep_alive = request.keep_alive && !self.closing;
-        self.request = Body::of_request(request.framing);
+        self.request = match (self.version, request.framing) {
+            (Version::Http2, Framing::Length(length)) => Body::of_stream(Some(length), request.ended),
+            (Version::Http2, _) => Body::of_stream(None, request.ended),
+            (_, framing) => Body::of_request(framing),
+        };
         self.idempotency_key = fields.has(FieldKind::IdempotencyKey);
         self.upgrade =
             self.listener.upgrade && request.upgrade.is_some_and(|upgrade| is_tunnelled(upgrade.of(head)));

@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 use tulle_decide::http::{
     ClientConnection, Edits, FieldKind, Fields, ResponseFraming, ResponseHead, ResponseParts, Version,
-    find_head_end, parse_response, write_response,
+    find_head_end, list_response, parse_response, write_response,
 };
 
 /// Interim answers passed on for one request.
@@ -33,8 +33,8 @@ impl Worker {
         if x.tunnel.open {
             return self.tunnel_from_upstream(exchange);
         }
-        let client = x.client;
-        if self.conns.get(client).is_none_or(|conn| conn.link.is_blocked()) {
+        let head_sent = x.head_sent;
+        if head_sent && self.client_room(exchange) == 0 {
             return false; // the client is slower: the kernel keeps what the upstream sends
         }
         let Some(conn) = self.conns.get_mut(id) else { return false };
@@ -82,10 +82,19 @@ impl Worker {
     fn answer_bytes(&mut self, id: Id, exchange: Id, buffer: &mut [u8], ended: bool) -> bool {
         let mut used = 0;
         for _ in 0..TURNS {
-            let rest = buffer.get_mut(used..).unwrap_or_default();
             let head_sent = self.exchanges.get(exchange).is_some_and(|x| x.head_sent);
+            let rest = buffer.get_mut(used..).unwrap_or_default();
             let took = if head_sent {
-                self.body_bytes(exchange, &[], rest, ended)
+                let room = self.client_room(exchange).min(rest.len());
+                let whole = room == rest.len();
+                let Some((now, later)) = rest.split_at_mut_checked(room) else { return false };
+                if now.is_empty() && !whole {
+                    if let Some(conn) = self.conns.get_mut(id) {
+                        conn.link.keep(later, &mut self.io);
+                    }
+                    return false;
+                }
+                self.body_bytes(exchange, &[], now, ended && whole)
             } else {
                 self.answer_head(id, exchange, rest, ended)
             };
@@ -140,7 +149,13 @@ impl Worker {
     }
 
     /// 100, 103 and their like: passed on to clients that know them.
-    fn interim(&mut self, exchange: Id, head: &[u8], parsed: &ResponseHead, fields: &Fields) -> Took {
+    pub(super) fn interim(
+        &mut self,
+        exchange: Id,
+        head: &[u8],
+        parsed: &ResponseHead,
+        fields: &Fields,
+    ) -> Took {
         let Some(x) = self.exchanges.get_mut(exchange) else { return Took::Over };
         x.interim += 1;
         if x.interim > INTERIM {
@@ -168,10 +183,25 @@ impl Worker {
         let edits = Edits::NONE;
         let parts =
             ResponseParts { head, response, fields, framing, connection, edits, via: None, date: None };
+        let Some(x) = self.exchanges.get(exchange) else { return None };
         let mut out = std::mem::take(&mut self.scratch.head);
         out.clear();
-        write_response(&mut out, &parts);
-        let sent = self.send_to_client(exchange, &[&out, behind]);
+        let sent = match x.client_stream {
+            Some(_) if x.ghost => true,
+            Some(stream) => {
+                let client = x.client;
+                list_response(&mut out, &parts);
+                if let Some(mux) = self.mux(client) {
+                    mux.send_head(stream, &out, false);
+                }
+                self.mark_dirty(client);
+                true
+            }
+            None => {
+                write_response(&mut out, &parts);
+                self.send_to_client(exchange, &[&out, behind])
+            }
+        };
         let length = out.len();
         self.scratch.head = out;
         sent.then_some(length)
@@ -189,7 +219,7 @@ impl Worker {
         false
     }
 
-    fn final_head(
+    pub(super) fn final_head(
         &mut self,
         exchange: Id,
         (head, parsed, fields): (&[u8], &ResponseHead, &Fields),
@@ -200,7 +230,11 @@ impl Worker {
         let now = clock::now();
         let Some(x) = self.exchanges.get_mut(exchange) else { return Took::Over };
         let framing = parsed.framing_for(x.version);
-        let sink = if framing == ResponseFraming::Chunked { Sink::Chunked } else { Sink::Plain };
+        let sink = match framing {
+            _ if x.is_stream() => Sink::Stream,
+            ResponseFraming::Chunked => Sink::Chunked,
+            ResponseFraming::None | ResponseFraming::Length(_) | ResponseFraming::Close => Sink::Plain,
+        };
         x.ends_by_close = framing == ResponseFraming::Close;
         x.keep_alive &= !x.ends_by_close && !draining && x.request.is_done();
         x.upstream_keep_alive = parsed.keep_alive;
@@ -224,9 +258,16 @@ impl Worker {
         };
         let mut out = std::mem::take(&mut self.scratch.head);
         out.clear();
-        write_response(&mut out, &parts);
+        if x.is_stream() {
+            list_response(&mut out, &parts);
+        } else {
+            write_response(&mut out, &parts);
+        }
         x.record.head_out = u32::try_from(out.len()).unwrap_or(u32::MAX);
-        let took = self.body_bytes(exchange, &out, rest, ended);
+        let room = self.client_room(exchange).min(rest.len());
+        let whole = room == rest.len();
+        let now = rest.get_mut(..room).unwrap_or_default();
+        let took = self.body_bytes(exchange, &out, now, ended && whole);
         self.scratch.head = out;
         match took {
             Took::Bytes(count) => Took::Bytes(count + head.len()),
@@ -235,7 +276,7 @@ impl Worker {
     }
 
     /// Sends a head, if there is one, and what there is of the body, in one write.
-    fn body_bytes(&mut self, exchange: Id, head: &[u8], buffer: &mut [u8], ended: bool) -> Took {
+    pub(super) fn body_bytes(&mut self, exchange: Id, head: &[u8], buffer: &mut [u8], ended: bool) -> Took {
         let Some(x) = self.exchanges.get_mut(exchange) else { return Took::Over };
         let step = match x.response.step(buffer, ended) {
             Ok(step) => step,
@@ -247,19 +288,11 @@ impl Worker {
         if step.done {
             // Before the client has its last byte: its next request then finds the connection warm.
             self.let_go_of_upstream(exchange, step.consumed == buffer.len());
+        } else {
+            self.credit_upstream(exchange, step.consumed);
         }
-        let Some(x) = self.exchanges.get_mut(exchange) else { return Took::Over };
-        let mut prefix = [0u8; 18];
-        let [first, second, third, fourth, fifth] = x.response.frame(step, step.content(buffer), &mut prefix);
-        let Some(conn) = self.conns.get_mut(x.client) else { return Took::Over };
-        let sent = match (head.is_empty(), second.is_empty()) {
-            (true, true) if first.is_empty() => Ok(()),
-            (true, true) => conn.link.send(&[first], &mut self.io),
-            (false, true) if first.is_empty() => conn.link.send(&[head], &mut self.io),
-            (false, true) => conn.link.send(&[head, first], &mut self.io),
-            _ => conn.link.send(&[head, first, second, third, fourth, fifth], &mut self.io),
-        };
-        self.after_answer_bytes(exchange, sent.is_err(), step.done, step.consumed)
+        let sent = self.send_answer(exchange, head, step, buffer);
+        self.after_answer_bytes(exchange, !sent, step.done, step.consumed)
     }
 
     fn after_answer_bytes(&mut self, exchange: Id, failed: bool, done: bool, consumed: usize) -> Took {
@@ -282,11 +315,16 @@ impl Worker {
     fn cut(&mut self, exchange: Id, head: &[u8], reason: Reason) -> Took {
         if let Some(x) = self.exchanges.get_mut(exchange) {
             x.record.flags.insert(Flags::TRUNCATED);
-            let client = x.client;
+            let (client, stream) = (x.client, x.client_stream);
             if let Some(conn) = self.conns.get_mut(client)
                 && !head.is_empty()
             {
-                let _client_is_gone = conn.link.send(&[head], &mut self.io);
+                match (stream, conn.mux.as_mut()) {
+                    (Some(stream), Some(mux)) => mux.send_head(stream, head, false),
+                    _ => {
+                        let _client_is_gone = conn.link.send(&[head], &mut self.io);
+                    }
+                }
             }
         }
         self.attempt_failed(exchange, reason);
@@ -299,6 +337,6 @@ pub(super) fn connection_line(x: &Exchange) -> ClientConnection {
     match (x.keep_alive, x.version) {
         (false, _) => ClientConnection::Close,
         (true, Version::Http10) => ClientConnection::KeepAlive,
-        (true, Version::Http11) => ClientConnection::Implicit,
+        (true, Version::Http11 | Version::Http2) => ClientConnection::Implicit,
     }
 }

@@ -16,7 +16,11 @@ use std::rc::Rc;
 /// A worker's idle connections to one endpoint. The last one given back is the first one taken, so that the others may
 /// become idle enough to close.
 #[derive(Default)]
-pub(super) struct Pool(Vec<Id>);
+pub(super) struct Pool {
+    idle: Vec<Id>,
+    /// Those of HTTP/2, open or opening.
+    muxes: Vec<Id>,
+}
 
 /// All pools of a worker. They survive configuration changes: an endpoint that stays keeps its connections. The id of a
 /// pool whose endpoint is gone finds nothing ever after, so what comes back for it is closed.
@@ -37,12 +41,13 @@ impl Pools {
     }
 
     fn pop(&mut self, pool: Id) -> Option<Id> {
-        self.pools.get_mut(pool)?.0.pop()
+        self.pools.get_mut(pool)?.idle.pop()
     }
 
     fn forget(&mut self, pool: Id, id: Id) {
         if let Some(pool) = self.pools.get_mut(pool) {
-            pool.0.retain(|idle| *idle != id);
+            pool.idle.retain(|idle| *idle != id);
+            pool.muxes.retain(|mux| *mux != id);
         }
     }
 }
@@ -52,12 +57,13 @@ impl Worker {
     pub(super) fn bind_pools(&mut self) {
         let config = Rc::clone(&self.config);
         let named: HashSet<PoolKey> = config.pool_keys().collect();
-        let mut orphans = Vec::new();
+        let (mut orphans, mut served_out) = (Vec::new(), Vec::new());
         let Pools { pools, by_key } = &mut self.pools;
         by_key.retain(|key, pool| {
             let keep = named.contains(key);
             if !keep && let Some(gone) = pools.remove(*pool) {
-                orphans.extend(gone.0);
+                orphans.extend(gone.idle);
+                served_out.extend(gone.muxes);
             }
             keep
         });
@@ -66,6 +72,9 @@ impl Worker {
         }
         for id in orphans {
             self.close_upstream(id);
+        }
+        for id in served_out {
+            self.drain_mux(id);
         }
     }
 
@@ -85,7 +94,38 @@ impl Worker {
 
     /// An idle connection to any of the service's places.
     pub(super) fn idle_of(&self, service: &WorkerService) -> Option<Id> {
-        service.pools().find_map(|pool| self.pools.pools.get(pool)?.0.first().copied())
+        service.pools().find_map(|pool| {
+            let Pool { idle, muxes } = self.pools.pools.get(pool)?;
+            let quiet = |id: &&Id| {
+                self.conns
+                    .get(**id)
+                    .is_some_and(|conn| conn.state() == Some(State::Mux) && conn.streams() == 0)
+            };
+            idle.first().or_else(|| muxes.iter().find(quiet)).copied()
+        })
+    }
+
+    /// The connections of HTTP/2 to an endpoint, the fullest first as they were opened.
+    pub(super) fn muxes_of(&self, pool: Id) -> Vec<Id> {
+        self.pools.pools.get(pool).map(|pool| pool.muxes.clone()).unwrap_or_default()
+    }
+
+    /// Whether a connection of HTTP/2 to the service has room for a stream.
+    pub(super) fn takes_streams(&self, service: &WorkerService) -> bool {
+        service.http2
+            && service.pools().filter_map(|pool| self.pools.pools.get(pool)).any(|pool| {
+                pool.muxes.iter().any(|id| {
+                    self.conns.get(*id).and_then(|conn| conn.mux.as_ref()).is_some_and(|mux| {
+                        !mux.h2.is_draining() && mux.h2.streams() < super::mux::STREAMS as usize
+                    })
+                })
+            })
+    }
+
+    pub(super) fn add_mux(&mut self, pool: Id, id: Id) {
+        if let Some(pool) = self.pools.pools.get_mut(pool) {
+            pool.muxes.push(id);
+        }
     }
 
     /// Whether an idle connection may serve: no end, and no bytes that nobody asked for and the next answer would begin
@@ -103,10 +143,10 @@ impl Worker {
         quiet
     }
 
-    /// Opens a connection for an exchange; it is told when there is one, or none.
+    /// Opens a connection for whoever `state` names; they are told when there is one, or none.
     pub(super) fn connect(
         &mut self,
-        exchange: Id,
+        state: State,
         service: &Rc<WorkerService>,
         place: &Place,
         pool: Id,
@@ -127,9 +167,8 @@ impl Worker {
         if done {
             link.assume_writable();
         }
-        let state = State::Connecting(exchange);
         let role = Role::Upstream(Upstream { pool, service: Rc::clone(service), host, state, requests: 0 });
-        let conn = Conn { link, deadline: Deadline::default(), role, queued: false };
+        let conn = Conn { link, deadline: Deadline::default(), role, mux: None, queued: false };
         let id = self.register(conn).ok_or(Reason::Overload)?;
         service.counters.connection_opened();
         self.set_deadline(id, self.now.after_ms(service.connect_timeout_ms));
@@ -141,7 +180,8 @@ impl Worker {
             let Some(conn) = self.conns.get_mut(id) else { return };
             let Role::Upstream(upstream) = &conn.role else { return };
             let again = match upstream.state {
-                State::Connecting(exchange) => self.advance_connection(id, exchange),
+                State::Connecting(_) | State::Opening => self.advance_connection(id),
+                State::Mux => self.serve_mux(id),
                 State::Idle => {
                     if !self.is_quiet(id) {
                         self.close_upstream(id);
@@ -158,27 +198,55 @@ impl Worker {
     }
 
     /// TCP done? Then TLS. Done? Then the request.
-    fn advance_connection(&mut self, id: Id, exchange: Id) -> bool {
+    fn advance_connection(&mut self, id: Id) -> bool {
         let Some(conn) = self.conns.get_mut(id) else { return false };
         if !conn.link.is_writable() {
             return false;
         }
         if conn.link.socket().connect_result().is_err() {
-            self.attempt_failed(exchange, Reason::ConnectFailure);
+            self.connection_failed(id, Reason::ConnectFailure);
             return false;
         }
         match self.handshake(id) {
-            Ok(true) => self.established(id, exchange),
+            Ok(true) => {
+                self.established(id);
+                return self.conns.get(id).is_some_and(|conn| conn.link.may_read());
+            }
             Ok(false) => {}
             Err(error) => {
                 let reason = match error {
                     LinkError::Tls(_) => Reason::UpstreamTls,
                     LinkError::Io(_) => Reason::ConnectFailure,
                 };
-                self.attempt_failed(exchange, reason);
+                self.connection_failed(id, reason);
             }
         }
         false
+    }
+
+    /// Whoever waited for the connection hears that there will be none.
+    pub(super) fn connection_failed(&mut self, id: Id, reason: Reason) {
+        match self.conns.get(id).and_then(|conn| conn.state()) {
+            Some(State::Connecting(exchange)) => self.attempt_failed(exchange, reason),
+            Some(State::Opening) => self.mux_failed(id, reason),
+            _ => {}
+        }
+    }
+
+    /// Something happened on a connection of HTTP/2.
+    fn serve_mux(&mut self, id: Id) -> bool {
+        let Some(conn) = self.conns.get_mut(id) else { return false };
+        if conn.link.is_blocked() {
+            if conn.link.flush(&mut self.io).is_err() {
+                self.abandon(id);
+                return false;
+            }
+            if self.conns.get(id).is_none_or(|conn| conn.link.is_blocked()) {
+                return false;
+            }
+            self.mark_dirty(id);
+        }
+        self.drive_mux(id)
     }
 
     /// True when application data may flow.
@@ -206,14 +274,20 @@ impl Worker {
         Ok(!conn.link.is_handshaking())
     }
 
-    fn established(&mut self, id: Id, exchange: Id) {
-        if let Some(conn) = self.conns.get_mut(id) {
-            conn.deadline.clear();
-            if let Some(upstream) = conn.upstream() {
-                upstream.state = State::Busy(exchange);
+    fn established(&mut self, id: Id) {
+        match self.conns.get(id).and_then(|conn| conn.state()) {
+            Some(State::Opening) => self.mux_established(id),
+            Some(State::Connecting(exchange)) => {
+                if let Some(conn) = self.conns.get_mut(id) {
+                    conn.deadline.clear();
+                    if let Some(upstream) = conn.upstream() {
+                        upstream.state = State::Busy(exchange);
+                    }
+                }
+                self.attached(exchange, id, false);
             }
+            _ => {}
         }
-        self.attached(exchange, id, false);
     }
 
     /// A busy connection is ready: request bytes out, answer bytes in.
@@ -231,9 +305,13 @@ impl Worker {
 
     /// The upstream took what waited: the client may go on sending.
     fn upstream_flushed(&mut self, exchange: Id) {
-        if let Some(client) = self.exchanges.get(exchange).map(|x| x.client) {
-            self.queue(client);
+        if self.exchanges.get(exchange).is_some_and(|x| x.tunnel.open) {
+            if let Some(client) = self.exchanges.get(exchange).map(|x| x.client) {
+                self.queue(client);
+            }
+            return;
         }
+        self.request_wanted(exchange);
     }
 
     /// Puts a connection back whose answer is complete, unless it may not serve again.
@@ -248,10 +326,10 @@ impl Worker {
         let pool = self.pools.pools.get_mut(upstream.pool);
         // Another worker's request waits for a connection: this one makes room.
         let wanted = upstream.service.counts.waiting.0.now() > 0 && self.waiting.is_empty();
-        let room = |pool: &&mut Pool| pool.0.len() < limits.idle_per_endpoint as usize;
+        let room = |pool: &&mut Pool| pool.idle.len() < limits.idle_per_endpoint as usize;
         match pool.filter(|pool| healthy && !worn && !wanted && room(pool)) {
             Some(pool) => {
-                pool.0.push(id);
+                pool.idle.push(id);
                 upstream.state = State::Idle;
                 self.timers.set(id, &mut conn.deadline, now.after_ms(limits.idle_timeout_ms));
             }
@@ -265,7 +343,7 @@ impl Worker {
         let _gone_already = conn.link.finish(&mut self.io);
         conn.link.release(&mut self.io);
         if let Role::Upstream(upstream) = &conn.role {
-            if upstream.state == State::Idle {
+            if matches!(upstream.state, State::Idle | State::Opening | State::Mux) {
                 self.pools.forget(upstream.pool, id);
             }
             upstream.service.counters.connection_closed();

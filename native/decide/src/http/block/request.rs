@@ -53,6 +53,7 @@ pub fn request_of(block: &mut Block, end: bool) -> Result<RequestHead, Reject> {
         host,
         framing,
         keep_alive: true,
+        ended: end,
         expect_continue: expectation(head, fields)?,
         upgrade,
         te_trailers: te_trailers(head, fields),

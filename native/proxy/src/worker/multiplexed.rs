@@ -1,0 +1,304 @@
+//! The upstream's side of HTTP/2: connections that carry many exchanges at once.
+//!
+//! In: an exchange that wants an endpoint, events of an upstream's connection. Out: an answer's head for `response`, body
+//! bytes for the client; or an attempt that failed.
+
+use super::Worker;
+use super::config::WorkerService;
+use super::conn::{Role, State};
+use super::mux::{Mux, STREAMS, tag};
+use crate::clock;
+use crate::running::Place;
+use crate::slab::Id;
+use crate::telemetry::{Flags, Reason};
+use std::rc::Rc;
+use tulle_decide::h2::{ErrorCode, Event, Phase as Lists, Role as Side, StreamId};
+use tulle_decide::http::{Block, response_of, trailers_of};
+
+impl Worker {
+    /// Finds a connection with room for a stream, or opens one.
+    pub(super) fn attempt_stream(
+        &mut self,
+        exchange: Id,
+        service: &Rc<WorkerService>,
+        place: &Place,
+        pool: Id,
+    ) {
+        for id in self.muxes_of(pool) {
+            let Some(conn) = self.conns.get_mut(id) else { continue };
+            let (state, streams) = (conn.state(), conn.streams());
+            let Some(mux) = conn.mux.as_mut() else { continue };
+            match state {
+                Some(State::Opening) if streams < STREAMS as usize => {
+                    mux.waiting.push(exchange);
+                    self.stop_waiting(exchange);
+                    if let Some(x) = self.exchanges.get_mut(exchange) {
+                        x.upstream = Some(id);
+                    }
+                    return;
+                }
+                Some(State::Mux) => {
+                    if let Some(stream) = mux.h2.open(tag(exchange)) {
+                        service.counters.pool_hit();
+                        return self.attached_stream(exchange, (id, stream), true);
+                    }
+                }
+                _ => {}
+            }
+        }
+        service.counters.pool_miss();
+        if !self.admit_connection(service) {
+            return self.wait_for_room(exchange, service);
+        }
+        match self.connect(State::Opening, service, place, pool) {
+            Ok(id) => {
+                let seed = self.random.next();
+                self.stop_waiting(exchange);
+                if let Some(conn) = self.conns.get_mut(id) {
+                    let mut mux = Mux::new(Side::Client, super::request::UPSTREAM_HEAD, seed);
+                    mux.waiting.push(exchange);
+                    conn.mux = Some(mux);
+                }
+                if let Some(x) = self.exchanges.get_mut(exchange) {
+                    x.upstream = Some(id);
+                }
+                self.add_mux(pool, id);
+            }
+            Err(reason) => {
+                service.counts.connections.leave();
+                self.attempt_failed(exchange, reason);
+            }
+        }
+    }
+
+    /// TCP and TLS are done: whoever waited may begin.
+    pub(super) fn mux_established(&mut self, id: Id) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if conn.link.session().is_some_and(|session| session.alpn() != Some(b"h2")) {
+            return self.mux_failed(id, Reason::UpstreamTls);
+        }
+        conn.deadline.clear();
+        if let Some(upstream) = conn.upstream() {
+            upstream.state = State::Mux;
+        }
+        let waiting = conn.mux.as_mut().map(|mux| std::mem::take(&mut mux.waiting)).unwrap_or_default();
+        for exchange in waiting {
+            let stream = self.mux(id).and_then(|mux| mux.h2.open(tag(exchange)));
+            let Some(x) = self.exchanges.get_mut(exchange) else { continue };
+            match stream {
+                Some(stream) => self.attached_stream(exchange, (id, stream), false),
+                None => {
+                    x.upstream = None;
+                    x.attempts = x.attempts.saturating_sub(1);
+                    self.attempt(exchange, false);
+                }
+            }
+        }
+        self.mark_dirty(id);
+    }
+
+    /// There is a stream: sends what is there of the request.
+    fn attached_stream(&mut self, exchange: Id, (id, stream): (Id, StreamId), reused: bool) {
+        self.stop_waiting(exchange);
+        let now = self.now;
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if let (Role::Upstream(upstream), Some(service)) = (&mut conn.role, &x.service) {
+            upstream.requests += 1;
+            if !Rc::ptr_eq(&upstream.service, service) {
+                upstream.service = Rc::clone(service);
+            }
+        }
+        conn.deadline.clear();
+        (x.upstream, x.upstream_stream) = (Some(id), Some(stream));
+        x.window = (now, x.request.bytes);
+        (x.reused, x.sent) = (reused, true);
+        let stamp = clock::now().0;
+        x.record.at.connected = stamp;
+        x.record.at.sent = stamp;
+        if reused {
+            x.record.flags.insert(Flags::POOLED);
+        }
+        let (head, body) = x.replay.split_at(x.replay_head.min(x.replay.len()));
+        x.unsent = body.len();
+        let done = x.request.is_done();
+        if let Some(mux) = conn.mux.as_mut() {
+            mux.send_head(stream, head, done && body.is_empty() && x.request.trailers().is_empty());
+        }
+        self.mark_dirty(id);
+        self.send_replay(exchange);
+        self.request_wanted(exchange);
+        self.rearm(exchange);
+    }
+
+    /// Sends what an earlier attempt, or an early client, has left of the body.
+    fn send_replay(&mut self, exchange: Id) {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        let (Some(id), Some(stream)) = (x.upstream, x.upstream_stream) else { return };
+        let Some(mux) = self.conns.get_mut(id).and_then(|conn| conn.mux.as_mut()) else { return };
+        let unsent = x.replay.get(x.replay.len() - x.unsent..).unwrap_or_default();
+        let count = mux.h2.room(stream).min(unsent.len());
+        let end = x.request.is_done() && count == unsent.len();
+        // An end without bytes before it went along with the head, unless trailers make it.
+        let trailers = x.request.trailers();
+        if count > 0 || (end && !trailers.is_empty()) {
+            let data = unsent.get(..count).unwrap_or_default();
+            mux.send_body(stream, data, end, trailers, &mut self.scratch.text);
+            x.unsent -= count;
+        }
+        self.mark_dirty(id);
+    }
+
+    /// The upstream may take more of a request.
+    pub(super) fn request_may_go_on(&mut self, exchange: Id) {
+        let Some(x) = self.exchanges.get(exchange) else { return };
+        if x.unsent > 0 {
+            self.send_replay(exchange);
+        }
+        self.request_wanted(exchange);
+    }
+
+    pub(super) fn upstream_event(&mut self, id: Id, event: Event, input: &mut [u8], block: &mut Block) {
+        match event {
+            Event::Headers { stream, end, phase } => self.answer_list(id, stream, (end, phase), block),
+            Event::Data { stream, from, len, end } => {
+                let data = input.get_mut(from..from + len).unwrap_or_default();
+                if let Some(exchange) = self.exchange_of(id, stream) {
+                    self.answer_data(exchange, data, end);
+                }
+            }
+            Event::Reset { stream, code, by_peer } => self.stream_broke(id, stream, (code, by_peer)),
+            Event::Refused { stream } => {
+                if let Some(exchange) = self.exchange_of(id, stream) {
+                    // Nothing was done about it, as if it had never been sent.
+                    if let Some(x) = self.exchanges.get_mut(exchange) {
+                        x.sent = false;
+                    }
+                    self.attempt_failed(exchange, Reason::UpstreamReset);
+                } else {
+                    self.upstream_stream_over(id, stream);
+                }
+            }
+            Event::Writable { stream: Some(stream) } => {
+                if let Some(exchange) = self.exchange_of(id, stream) {
+                    self.request_may_go_on(exchange);
+                }
+            }
+            Event::Writable { stream: None } | Event::SettingsChanged => self.all_writable(id),
+            Event::GoingAway { .. } => {}
+        }
+    }
+
+    fn stream_broke(&mut self, id: Id, stream: StreamId, (code, by_peer): (ErrorCode, bool)) {
+        let Some(exchange) = self.exchange_of(id, stream) else {
+            return self.upstream_stream_over(id, stream);
+        };
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        // A server may answer early and ask for no more of the request (RFC 9113 section 8.1).
+        let answered = x.head_sent && (x.response.is_done() || x.outbox.ended);
+        if by_peer && code == ErrorCode::NoError && answered {
+            x.request_broken = true;
+            return;
+        }
+        if by_peer && code == ErrorCode::RefusedStream {
+            x.sent = false;
+        }
+        let reason = if by_peer { Reason::UpstreamReset } else { Reason::UpstreamProtocolError };
+        self.attempt_failed(exchange, reason);
+    }
+
+    /// A head, or trailers.
+    fn answer_list(&mut self, id: Id, stream: StreamId, (end, phase): (bool, Lists), block: &mut Block) {
+        let Some(exchange) = self.exchange_of(id, stream) else { return };
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        if phase == Lists::Later {
+            let kept = x.response.trailers_mut().map(|trailers| trailers_of(block, trailers));
+            return match kept {
+                Some(Err(bad)) => self.bad_answer(exchange, bad.reason),
+                Some(Ok(())) | None => self.answer_data(exchange, &mut [], true),
+            };
+        }
+        let parsed = match response_of(block, x.method, end) {
+            Ok(parsed) => parsed,
+            Err(bad) => return self.bad_answer(exchange, bad.reason),
+        };
+        if parsed.is_interim() {
+            if let Some(mux) = self.mux(id) {
+                mux.h2.interim(stream);
+            }
+            self.interim(exchange, block.head(), &parsed, block.fields());
+            return;
+        }
+        self.final_head(exchange, (block.head(), &parsed, block.fields()), &mut [], end);
+    }
+
+    fn bad_answer(&mut self, exchange: Id, detail: &'static str) {
+        if let Some(x) = self.exchanges.get_mut(exchange) {
+            x.record.detail = detail;
+        }
+        self.attempt_failed(exchange, Reason::UpstreamProtocolError);
+    }
+
+    /// A part of an answer's body, or its end: goes on as far as the client takes it; the rest waits, no more than a
+    /// window of it.
+    fn answer_data(&mut self, exchange: Id, data: &mut [u8], end: bool) {
+        let room = self.client_room(exchange).min(data.len());
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        if !x.head_sent || x.response.is_done() {
+            return;
+        }
+        if !x.outbox.bytes.is_empty() {
+            x.outbox.bytes.push(data, &mut self.io.pool);
+            x.outbox.ended |= end;
+            return;
+        }
+        let Some((now, later)) = data.split_at_mut_checked(room) else { return };
+        let end_now = end && later.is_empty();
+        if !now.is_empty() || end_now {
+            self.body_bytes(exchange, &[], now, end_now);
+        }
+        if let Some(x) = self.exchanges.get_mut(exchange)
+            && !x.response.is_done()
+        {
+            x.outbox.bytes.push(later, &mut self.io.pool);
+            x.outbox.ended |= end;
+        }
+    }
+
+    /// The exchange needs its stream no more, whole or not: a stream that is not over is cancelled.
+    pub(super) fn upstream_stream_over(&mut self, id: Id, stream: StreamId) {
+        let now = self.now;
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let Some(mux) = conn.mux.as_mut() else { return };
+        mux.h2.finish(stream);
+        let idle = mux.h2.streams() == 0;
+        let Role::Upstream(upstream) = &conn.role else { return };
+        let limits = upstream.service.pool;
+        let worn = limits.requests_per_connection.is_some_and(|most| upstream.requests >= most);
+        let wanted = idle && upstream.service.counts.waiting.0.now() > 0 && self.waiting.is_empty();
+        if (worn || wanted) && !mux.h2.is_draining() {
+            mux.h2.drain();
+        }
+        if idle {
+            self.timers.set(id, &mut conn.deadline, now.after_ms(limits.idle_timeout_ms));
+        }
+        self.mark_dirty(id);
+    }
+
+    /// The connection came to nothing, or broke: so did what ran on it.
+    pub(super) fn mux_failed(&mut self, id: Id, reason: Reason) {
+        let mut all = self.exchanges_of(id);
+        if let Some(mux) = self.mux(id) {
+            all.append(&mut mux.waiting);
+        }
+        self.close_upstream(id);
+        for exchange in all {
+            if let Some(x) = self.exchanges.get_mut(exchange)
+                && x.upstream == Some(id)
+            {
+                (x.upstream, x.upstream_stream) = (None, None);
+                self.attempt_failed(exchange, reason);
+            }
+        }
+    }
+}
