@@ -116,7 +116,7 @@ enum Stage {
 
 impl Connection {
     /// A new connection. The output then holds our preface: for a client its 24 bytes, for both SETTINGS and, where the
-    /// window differs from the default, WINDOW_UPDATE for the connection.
+    /// window differs from the default, `WINDOW_UPDATE` for the connection.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let bounded = Config {

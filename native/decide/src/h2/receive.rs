@@ -156,7 +156,7 @@ impl Connection {
         }
     }
 
-    /// The peer broke a rule on one stream (RFC 9113 section 5.4.2): RST_STREAM. On an idle stream that may not be sent: then
+    /// The peer broke a rule on one stream (RFC 9113 section 5.4.2): `RST_STREAM`. On an idle stream that may not be sent: then
     /// the connection ends.
     fn stream_error(
         &mut self,

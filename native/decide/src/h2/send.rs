@@ -18,7 +18,7 @@ impl Connection {
         let id = StreamId::new(self.edge)?;
         self.edge += 2;
         let windows = (self.peer.window, self.config.stream_window.cast_signed());
-        self.streams.insert(id.value(), Half::Idle, Phase::First, windows).tag = tag;
+        self.streams.insert(id.value(), Phase::First, windows).tag = tag;
         Some(id)
     }
 
@@ -117,7 +117,7 @@ impl Connection {
         }
     }
 
-    /// Ends a stream at once with RST_STREAM, unless it is over already. It counts until it is [finished](Self::finish). A
+    /// Ends a stream at once with `RST_STREAM`, unless it is over already. It counts until it is [finished](Self::finish). A
     /// code that blames the peer counts towards the flood of resets.
     pub fn reset(&mut self, stream: StreamId, code: ErrorCode) {
         let Some(found) = self.streams.find_mut(stream.value()) else { return };
@@ -125,7 +125,7 @@ impl Connection {
             return;
         }
         found.reset = ResetBy::Us;
-        if found.local == Half::Idle {
+        if self.config.role == Role::Client && found.local == Half::Idle {
             return;
         }
         push_reset(self.output.bytes_mut(), stream.value(), code);
@@ -134,14 +134,14 @@ impl Connection {
         }
     }
 
-    /// The caller is done with a stream, which no longer counts. When it is not over yet, RST_STREAM goes out: with `NO_ERROR`
+    /// The caller is done with a stream, which no longer counts. When it is not over yet, `RST_STREAM` goes out: with `NO_ERROR`
     /// from a server that has answered completely (RFC 9113 section 8.1), else with `CANCEL`.
     pub fn finish(&mut self, stream: StreamId) {
         let id = stream.value();
         let Some(found) = self.streams.remove(id) else { return };
         let answered = found.reset == ResetBy::Nobody && found.local == Half::Closed;
-        if !found.is_over() && found.local != Half::Idle {
-            let server = self.config.role == Role::Server;
+        let server = self.config.role == Role::Server;
+        if !found.is_over() && (server || found.local != Half::Idle) {
             let code = if server && answered { ErrorCode::NoError } else { ErrorCode::Cancel };
             push_reset(self.output.bytes_mut(), id, code);
         }

@@ -37,6 +37,10 @@ enum Purpose {
     Wrong(ErrorCode, &'static str),
 }
 
+const ITSELF: Purpose = Purpose::Wrong(ErrorCode::ProtocolError, "a stream that depends on itself");
+const CLOSED: Purpose = Purpose::Wrong(ErrorCode::StreamClosed, "HEADERS on a closed stream");
+const ENDLESS: Purpose = Purpose::Wrong(ErrorCode::ProtocolError, "trailers that do not end the stream");
+
 /// The parts of a HEADERS frame.
 struct Parts<'a> {
     fragment: &'a [u8],
@@ -146,7 +150,7 @@ impl Connection {
         match purpose {
             Purpose::New => {
                 let windows = (self.peer.window, self.config.stream_window.cast_signed());
-                let stream = self.streams.insert(id, Half::Open, Phase::Later, windows);
+                let stream = self.streams.insert(id, Phase::Later, windows);
                 stream.remote = if end { Half::Closed } else { Half::Open };
                 Ok(headers_event(id, end, Phase::First))
             }
@@ -184,8 +188,6 @@ impl Connection {
         if id.is_multiple_of(2) {
             return Err(Broken::protocol("HEADERS on a stream of a server's number"));
         }
-        const ITSELF: Purpose = Purpose::Wrong(ErrorCode::ProtocolError, "a stream that depends on itself");
-        const CLOSED: Purpose = Purpose::Wrong(ErrorCode::StreamClosed, "HEADERS on a closed stream");
         if id > self.edge {
             self.use_number(id);
             return Ok(match self.drain.ours {
@@ -203,7 +205,7 @@ impl Connection {
             }
             (ResetBy::Peer, ..) | (_, Half::Closed, _) => CLOSED,
             _ if depends_on_itself => ITSELF,
-            _ if !end => Purpose::Wrong(ErrorCode::ProtocolError, "trailers that do not end the stream"),
+            _ if !end => ENDLESS,
             _ => Purpose::Known(Phase::Later),
         })
     }
@@ -227,10 +229,8 @@ impl Connection {
         let Some(found) = self.streams.find(id) else { return Ok(Purpose::Ignored) };
         Ok(match (found.reset, found.remote, found.expects) {
             (ResetBy::Us | ResetBy::Peer, ..) => Purpose::Ignored,
-            (_, Half::Closed, _) => Purpose::Wrong(ErrorCode::StreamClosed, "HEADERS on a closed stream"),
-            (_, _, Phase::Later) if !end => {
-                Purpose::Wrong(ErrorCode::ProtocolError, "trailers that do not end the stream")
-            }
+            (_, Half::Closed, _) => CLOSED,
+            (_, _, Phase::Later) if !end => ENDLESS,
             (.., phase) => Purpose::Known(phase),
         })
     }
