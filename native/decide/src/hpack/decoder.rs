@@ -251,7 +251,7 @@ fn room(scratch: &mut Vec<u8>, len: usize) -> &mut [u8] {
 #[cfg(test)]
 impl Decoder {
     /// The dynamic table, the newest first, and its size.
-    pub(super) fn entries(&self) -> (Vec<(Vec<u8>, Vec<u8>)>, usize) {
+    pub(super) fn entries(&self) -> (Vec<super::tests::Pair>, usize) {
         (self.table.entries(), self.table.size())
     }
 }

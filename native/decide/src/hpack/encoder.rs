@@ -157,7 +157,7 @@ fn string(plain: &[u8], out: &mut Vec<u8>) {
 #[cfg(test)]
 impl Encoder {
     /// The dynamic table, the newest first, and its size.
-    pub(super) fn entries(&self) -> (Vec<(Vec<u8>, Vec<u8>)>, usize) {
+    pub(super) fn entries(&self) -> (Vec<super::tests::Pair>, usize) {
         (self.lookup.table.entries(), self.lookup.table.size())
     }
 }

@@ -2,14 +2,16 @@
 
 use super::{Decoder, Encoder, HpackError, Indexing, Line, huffman, integer};
 
-type Pair = (&'static str, &'static str);
+/// A name and a value.
+pub(super) type Pair = (Vec<u8>, Vec<u8>);
+type Text = (&'static str, &'static str);
 
 fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
     digits.chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
-fn owned(pairs: &[Pair]) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn owned(pairs: &[Text]) -> Vec<Pair> {
     pairs.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect()
 }
 
@@ -23,8 +25,8 @@ fn decoded(decoder: &mut Decoder, block: &[u8]) -> Vec<(Vec<u8>, Vec<u8>, Indexi
 /// One block of an example: its hex, its lines, and the table after it with its size.
 struct Step {
     hex: &'static str,
-    lines: &'static [Pair],
-    table: &'static [Pair],
+    lines: &'static [Text],
+    table: &'static [Text],
     size: usize,
 }
 
@@ -39,7 +41,7 @@ fn integers_c_1() {
     }
     let mut out = Vec::new();
     integer::encode(42, 7, 0x80, &mut out);
-    assert_eq!(out, [0x80 | 42]);
+    assert_eq!(out, [0x80 | 0x2a]);
 }
 
 #[test]
@@ -102,7 +104,7 @@ fn sequence(limit: u32, exact: bool, steps: &[Step]) {
     }
 }
 
-const REQUESTS: [(&[Pair], &[Pair], usize); 3] = [
+const REQUESTS: [(&[Text], &[Text], usize); 3] = [
     (
         &[(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "www.example.com")],
         &[(":authority", "www.example.com")],
@@ -132,7 +134,7 @@ const REQUESTS: [(&[Pair], &[Pair], usize); 3] = [
     ),
 ];
 
-fn steps(lists: &[(&'static [Pair], &'static [Pair], usize); 3], hex: [&'static str; 3]) -> Vec<Step> {
+fn steps(lists: &[(&'static [Text], &'static [Text], usize); 3], hex: [&'static str; 3]) -> Vec<Step> {
     lists.iter().zip(hex).map(|(&(lines, table, size), hex)| Step { hex, lines, table, size }).collect()
 }
 
@@ -153,7 +155,7 @@ fn requests_c_3_and_c_4() {
 }
 
 const COOKIE: &str = "foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1";
-const RESPONSES: [(&[Pair], &[Pair], usize); 3] = [
+const RESPONSES: [(&[Text], &[Text], usize); 3] = [
     (
         &[
             (":status", "302"),
