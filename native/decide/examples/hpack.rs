@@ -23,6 +23,14 @@ const GRPC: [Pair; 8] = [
     (b"grpc-timeout", b"4999868u", Indexing::Incremental),
 ];
 
+/// Lines of the static table.
+const STATIC: [Pair; 4] = [
+    (b":method", b"GET", Indexing::Incremental),
+    (b":scheme", b"https", Indexing::Incremental),
+    (b":path", b"/", Indexing::Incremental),
+    (b"accept-encoding", b"gzip, deflate", Indexing::Incremental),
+];
+
 const ANSWER: [Pair; 4] = [
     (b":status", b"200", Indexing::Incremental),
     (b"content-type", b"application/grpc", Indexing::Incremental),
@@ -138,7 +146,9 @@ fn measure_inserting() -> Result<(), HpackError> {
 
 fn main() -> Result<(), HpackError> {
     let only = std::env::args().nth(1).unwrap_or_default();
-    for (name, lines) in [("gRPC request", &GRPC[..]), ("gRPC answer", &ANSWER), ("literals", &LITERALS)] {
+    for (name, lines) in
+        [("gRPC request", &GRPC[..]), ("gRPC answer", &ANSWER), ("static", &STATIC), ("literals", &LITERALS)]
+    {
         if name.contains(&only) {
             measure(name, lines)?;
         }

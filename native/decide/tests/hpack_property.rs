@@ -143,7 +143,7 @@ fn item() -> impl Strategy<Value = Item> {
         3 => index.clone().prop_map(Item::Indexed),
         3 => (index, value(), indexing()).prop_map(|(index, value, indexing)| Item::Named(index, value, indexing)),
         4 => (name(), value(), indexing()).prop_map(|(name, value, indexing)| Item::New(name, value, indexing)),
-        1 => (0_u32..5000).prop_map(Item::Update),
+        1 => prop_oneof![0_u32..5000, 4000_u32..20_000].prop_map(Item::Update),
     ]
 }
 
@@ -224,9 +224,12 @@ proptest! {
 
     /// The decoder against a model of the table: every index, after every step.
     #[test]
-    fn the_table_is_that_of_the_model(items in prop::collection::vec(item(), 1..200)) {
+    fn the_table_is_that_of_the_model(
+        advertised in prop::sample::select(vec![4096, 16_384]),
+        items in prop::collection::vec(item(), 1..200),
+    ) {
         let mut model = Model { entries: VecDeque::new(), limit: 4096 };
-        let mut decoder = Decoder::new(4096);
+        let mut decoder = Decoder::new(advertised);
         let mut scratch = Vec::new();
         for item in items {
             let mut block = Vec::new();
@@ -238,7 +241,7 @@ proptest! {
                 continue;
             }
             if let Item::Update(bytes) = item {
-                let above = bytes > 4096;
+                let above = bytes > advertised;
                 prop_assert_eq!(decode(&mut decoder, &mut scratch, &block).is_err(), above);
                 if !above {
                     model.limit = bytes as usize;

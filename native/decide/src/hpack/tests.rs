@@ -1,6 +1,8 @@
 //! The examples of RFC 7541 appendix C, in both directions and with what the table holds after each.
 
 use super::{Decoder, Encoder, HpackError, Indexing, Line, huffman, integer};
+use fluke_hpack::huffman::HuffmanDecoder;
+use proptest::prelude::*;
 
 /// A name and a value.
 pub(super) type Pair = (Vec<u8>, Vec<u8>);
@@ -260,5 +262,44 @@ fn huffman_faults() {
         let mut inside = vec![0xff; 4];
         inside.extend([0; 20]);
         assert_eq!(case(&inside), Err(HpackError::EndOfString), "with more behind");
+    }
+}
+
+/// Mostly short codes, with long ones anywhere among them.
+fn mixed() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(prop_oneof![8 => b' '..=b'~', 1 => any::<u8>()], 0..100)
+}
+
+proptest! {
+    #[test]
+    fn huffman_strings_come_back(plain in mixed()) {
+        let mut coded = Vec::new();
+        huffman::encode(&plain, &mut coded);
+        prop_assert_eq!(coded.len(), huffman::encoded_len(&plain));
+        let mut out = vec![0; huffman::room(coded.len())];
+        let len = huffman::decode(&coded, &mut out).unwrap();
+        prop_assert_eq!(&out[..len], &plain[..]);
+        prop_assert_eq!(HuffmanDecoder::new().decode(&coded).unwrap(), plain);
+    }
+
+    /// With bits flipped, or of nothing but chance: judged as another decoder judges it.
+    #[test]
+    fn any_bits_are_judged_alike(
+        plain in mixed(),
+        strikes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+        end in prop::collection::vec(any::<u8>(), 0..4),
+    ) {
+        let mut coded = Vec::new();
+        huffman::encode(&plain, &mut coded);
+        coded.extend(end);
+        for (index, byte) in strikes {
+            if !coded.is_empty() {
+                let at = index.index(coded.len());
+                coded[at] = byte;
+            }
+        }
+        let mut out = vec![0; huffman::room(coded.len())];
+        let ours = huffman::decode(&coded, &mut out).map(|len| out[..len].to_vec());
+        prop_assert_eq!(ours.ok(), HuffmanDecoder::new().decode(&coded).ok());
     }
 }
