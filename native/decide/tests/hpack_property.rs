@@ -179,7 +179,7 @@ fn write(item: &Item, known: usize, out: &mut Vec<u8>) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn what_is_encoded_decodes_to_the_same(seed: u64, acts in prop::collection::vec(act(), 0..150)) {

@@ -53,7 +53,7 @@ struct Run {
     /// Its first code, with zeros behind it to 32 bits, and the end of its last one.
     from: u64,
     to: u64,
-    /// Where its symbols begin in [`SORTED`].
+    /// Where its symbols begin in [`Tables::sorted`].
     first: usize,
 }
 
