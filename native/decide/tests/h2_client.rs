@@ -10,6 +10,8 @@ mod cases {
     use tulle_decide::h2::{Config, ErrorCode};
     use tulle_decide::hpack::Indexing;
 
+    type Case = (&'static str, Vec<Vec<u8>>, Vec<&'static str>);
+
     /// A client with a stream open for each `true` (ended) or `false`; their requests are flushed.
     fn with_requests(ends: &[bool]) -> Caller {
         let mut caller = Caller::ready(&CLIENT);
@@ -43,7 +45,7 @@ mod cases {
     fn what_a_server_sends() {
         let broken = |reason: &'static str| vec![reason, "> GOAWAY 0 last 0 ProtocolError"];
         let first = "headers 1 First :status=200";
-        let cases: Vec<(&str, Vec<Vec<u8>>, Vec<&str>)> = vec![
+        let cases: Vec<Case> = vec![
             (
                 "interim responses, a response, a body, trailers",
                 vec![
@@ -179,19 +181,40 @@ mod cases {
     }
 
     #[test]
+    fn nothing_is_sent_behind_the_last_goaway() {
+        let mut caller = Caller::ready(&SERVER);
+        caller.feed(&[1, 3, 5, 7].map(|stream| headers(stream, WHOLE)).concat());
+        caller.feed(&data(7, 0, &[0; 16_384]).repeat(3));
+        assert!(caller.conn.headers(id(3), false, |lines| lines.status(200)));
+        caller.feed(&frame(PUSH_PROMISE, 0, 1, &[]));
+        assert_eq!(told(&caller.flush()), ["> HEADERS 3", "> GOAWAY 0 last 7 ProtocolError"]);
+        let conn = &mut caller.conn;
+        assert!(!conn.headers(id(1), false, |lines| lines.status(200)));
+        assert_eq!((conn.room(id(3)), conn.data(id(3), b"x", false), conn.data(id(3), b"", true)), (0, 0, 0));
+        conn.forwarded(id(7), 40_000);
+        conn.reset(id(5), ErrorCode::InternalError);
+        [1, 3, 5, 7].map(|stream| conn.finish(id(stream)));
+        conn.drain();
+        conn.close(ErrorCode::NoError);
+        assert!(conn.is_over() && conn.is_drained());
+        assert_eq!(told(&caller.flush()), Vec::<String>::new());
+        assert_eq!(caller.feed(b"anything"), []);
+    }
+
+    #[test]
     fn what_comes_late_for_a_cancelled_stream_is_dropped_and_decoded() {
         let mut caller = with_requests(&[false, true]);
         caller.conn.finish(id(1));
         assert_eq!(told(&caller.flush()), ["> RST_STREAM 1 Cancel"]);
         let late = frame(HEADERS, WHOLE, 1, &[0x40, 1, b'x', 1, b'y']);
-        let next = frame(HEADERS, WHOLE, 3, &[0x80 | 62]);
+        let next = frame(HEADERS, WHOLE, 3, &[FIRST_DYNAMIC]);
         let got = caller.feed(&[late, data(1, END, b"late"), next].concat());
         assert_eq!(got.iter().map(Got::text).collect::<Vec<_>>(), ["headers 3 First x=y"]);
     }
 
     #[test]
     fn large_blocks_become_continuations() {
-        let value: Vec<u8> = (0..40_000).map(|n| 128 + (n % 64) as u8).collect();
+        let value: Vec<u8> = (128..192).cycle().take(40_000).collect();
         for sizes in [vec![16_300, 16_300], vec![40_000], vec![16_384 - 20], vec![16_384 * 2 - 30]] {
             let mut client = Caller::ready(&CLIENT);
             let mut server = Caller::ready(&SERVER);

@@ -25,11 +25,11 @@ mod cases {
     }
 
     fn body(number: usize, size: usize) -> Vec<u8> {
-        (0..size).map(|at| u8::try_from((at * 7 ^ at >> 9 ^ number) & 0xFF).unwrap()).collect()
+        (0..size).map(|at| u8::try_from(((at * 7) ^ (at >> 9) ^ number) & 0xFF).unwrap()).collect()
     }
 
-    /// Moves bytes between a connection of ours and its peer; `act` handles each event, and is asked (`None`) after each
-    /// turn. Ends when `act` says so, after flushing, or when the peer has closed.
+    /// Moves bytes between a connection of ours and its peer; `act` handles each event, and is asked (`None`) after
+    /// each turn. Ends when `act` says so, after flushing, or when the peer has closed.
     async fn drive(
         caller: &mut Caller,
         io: DuplexStream,
@@ -267,8 +267,8 @@ mod cases {
                     }
                     drop(client);
                     connection.await.unwrap().unwrap();
-                    let (served, resets, left) = server.await.unwrap();
-                    assert_eq!((served, left), (331, 0));
+                    let (requests, resets, left) = server.await.unwrap();
+                    assert_eq!((requests, left), (331, 0));
                     assert_eq!(resets, 10, "one of three");
                 })
                 .await;
@@ -506,7 +506,7 @@ mod cases {
 
     fn our_client(
         config: Config,
-        server: h2::server::Builder,
+        builder: h2::server::Builder,
         calls: usize,
         stop_after: usize,
     ) -> (Calls, usize) {
@@ -515,7 +515,7 @@ mod cases {
         run(async {
             let (near, far) = duplex(30_000);
             let local = tokio::task::LocalSet::new();
-            let theirs = local.spawn_local(their_server(far, server, stop_after));
+            let theirs = local.spawn_local(their_server(far, builder, stop_after));
             local
                 .run_until(async {
                     let mut caller = Caller::new(&config);

@@ -28,6 +28,9 @@ mod cases {
         (LIMIT, "never")
     }
 
+    /// What a client sends for a stream of this number.
+    type Way = fn(u32) -> Vec<u8>;
+
     fn odd(n: u32) -> u32 {
         2 * n + 1
     }
@@ -61,6 +64,18 @@ mod cases {
         caller.feed(&headers(1, WHOLE | END));
         caller.answer(1);
         assert_eq!(cut_at(&mut caller, |_, _| reset(1, 8)), (2000, "flood of frames on closed streams"));
+    }
+
+    #[test]
+    fn header_lists_on_a_reset_stream_are_metered() {
+        let mut caller = Caller::ready(&SERVER);
+        caller.feed(&headers(1, WHOLE));
+        caller.conn.finish(id(1));
+        // The stream's own head pays for two.
+        assert_eq!(
+            cut_at(&mut caller, |_, _| headers(1, WHOLE)),
+            (2000, "flood of frames on closed streams")
+        );
     }
 
     #[test]
@@ -132,7 +147,7 @@ mod cases {
 
     #[test]
     fn made_you_reset_is_cut_at_101_in_all_its_ways() {
-        let ways: [(&str, fn(u32) -> Vec<u8>); 8] = [
+        let ways: [(&str, Way); 8] = [
             ("WINDOW_UPDATE by 0", |id| [headers(id, WHOLE | END), window(id, 0)].concat()),
             ("WINDOW_UPDATE above 2^31-1", |id| [headers(id, WHOLE | END), window(id, 0x7FFF_FFFF)].concat()),
             ("PRIORITY of another size", |id| {
@@ -213,7 +228,7 @@ mod cases {
         // The output never runs empty, but it moves.
         for n in 0..10_000 {
             caller.now += 100;
-            caller.conn.data(id(1), &[0; 1 << 19], false);
+            caller.conn.data(id(1), &vec![0; 1 << 19], false);
             assert_eq!(caller.feed(&ping(0)), [], "{n}");
             assert!(caller.conn.output().len() > 100_000);
             caller.conn.sent(1000);
@@ -250,7 +265,7 @@ mod cases {
         let mut caller = Caller::ready(&Config { header_bytes: 1000, ..SERVER });
         let mut bomb = vec![0x40, 1, b'x', 0x7F, 0xA1, 0x1E];
         bomb.extend([b'y'; 4000]);
-        bomb.extend([0x80 | 62; 10_000]);
+        bomb.extend([FIRST_DYNAMIC; 10_000]);
         let got = caller.feed(&frame(HEADERS, WHOLE | END, 1, &bomb));
         let [Got::Headers { lines, .. }] = &got[..] else { panic!("{got:?}") };
         assert_eq!(lines.len(), 10_001, "it is the sink that bounds what it keeps");

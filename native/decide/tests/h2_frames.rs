@@ -436,7 +436,7 @@ mod cases {
                         In([headers(1, WHOLE), headers(3, WHOLE)].concat()),
                         In(frame(HEADERS, WHOLE | END, 5, &[0x40, 1, b'x', 1, b'y'])),
                         Do(|conn| conn.finish(id(1))),
-                        In(frame(HEADERS, WHOLE | END, 7, &[0x80 | 62])),
+                        In(frame(HEADERS, WHOLE | END, 7, &[FIRST_DYNAMIC])),
                     ],
                     vec![
                         BEGUN,
@@ -852,7 +852,7 @@ mod cases {
     #[test]
     fn their_windows_bind_us_section_6_9_2() {
         let send: fn(&mut Connection) = |conn| {
-            conn.data(id(1), &[0; 100_000], true);
+            conn.data(id(1), &vec![0; 100_000], true);
         };
         server(vec![(
             "a stream's window, and a larger initial one",

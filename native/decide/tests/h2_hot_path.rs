@@ -1,9 +1,8 @@
-//! The hot path's promise: a call over a connection in steady state allocates nothing on either side; and what an idle
-//! connection holds.
+//! The hot path's promise: a call over a connection in steady state allocates nothing on either side; and what an
+//! idle connection holds.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::time::Instant;
 use tulle_decide::h2::{Config, Connection, Event, Lines, Millis, Role, StreamId};
 use tulle_decide::hpack::{Indexing, Line};
 
@@ -19,8 +18,8 @@ fn count(held: isize) {
     HELD.set(HELD.get() + held);
 }
 
-// SAFETY: every call is passed to the system's allocator unchanged; counting touches only thread-local integers without
-// destructors, which neither allocates nor unwinds.
+// SAFETY: every call is passed to the system's allocator unchanged; counting touches only thread-local integers
+// without destructors, which neither allocates nor unwinds.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size().cast_signed());
@@ -105,7 +104,7 @@ impl End {
 fn serve(conn: &mut Connection, event: Event) {
     match event {
         Event::Data { stream, len, end: false, .. } => {
-            conn.forwarded(stream, u32::try_from(len).unwrap_or(0))
+            conn.forwarded(stream, u32::try_from(len).unwrap_or(0));
         }
         Event::Data { stream, end: true, .. } => {
             conn.headers(stream, false, |lines| {
@@ -185,7 +184,6 @@ fn an_idle_connection_is_small() {
     let held = HELD.get() - before;
     // Both ends, the tables of HPACK included.
     let both = held + 2 * size_of::<Connection>().cast_signed();
-    println!("{both} bytes for both ends, {held} on the heap, {} each", size_of::<Connection>());
     assert!(both <= 2 * 4096, "{both}");
     for now in 2..100 {
         calls(&mut client, &mut server, now, 100);
@@ -198,21 +196,4 @@ fn an_idle_connection_is_small() {
     assert!(busy <= held + 1024 + 2 * 4096, "{busy} after a busy time, {held} before");
     assert_eq!(calls(&mut client, &mut server, 101, 1), 1);
     assert!(StreamId::new(0).is_none());
-}
-
-/// Not a test: how long a call takes, both ends together. Run with `--release -- --ignored --nocapture`.
-#[test]
-#[ignore = "measures"]
-fn how_long_a_call_takes() {
-    let (mut client, mut server) = connected();
-    for streams in [1, 8, 100] {
-        let rounds = 200_000 / streams;
-        #[expect(clippy::disallowed_methods, reason = "it measures")]
-        let start = Instant::now();
-        for _ in 0..rounds {
-            calls(&mut client, &mut server, 1, streams);
-        }
-        let each = start.elapsed().as_nanos() / (rounds * streams) as u128;
-        println!("{streams} at once: {each} ns a call");
-    }
 }

@@ -107,21 +107,9 @@ mod cases {
             self.role == Role::Server
         }
 
-        /// What this side sends: body, trailers.
-        fn sends(&self, exchange: &Exchange) -> (usize, bool) {
-            if self.is_server() {
-                (exchange.response, exchange.trailers.1)
-            } else {
-                (exchange.request, exchange.trailers.0)
-            }
-        }
-
-        fn receives(&self, exchange: &Exchange) -> (usize, bool) {
-            if self.is_server() {
-                (exchange.request, exchange.trailers.0)
-            } else {
-                (exchange.response, exchange.trailers.1)
-            }
+        /// How long a body this side receives.
+        fn receives(&self, exchange: &Exchange) -> usize {
+            if self.is_server() { exchange.request } else { exchange.response }
         }
 
         fn take(&mut self, bytes: &[u8], exchanges: &[Exchange]) {
@@ -135,7 +123,7 @@ mod cases {
         fn look(&mut self, got: Got, exchanges: &[Exchange]) {
             match got {
                 Got::Headers { stream, end, phase, lines } => {
-                    self.look_at_lines(stream, end, phase, &lines, exchanges)
+                    self.look_at_lines(stream, end, phase, &lines, exchanges);
                 }
                 Got::Data { stream, bytes, end } => {
                     let Some(live) = self.live.get_mut(&stream) else {
@@ -155,7 +143,7 @@ mod cases {
                     self.caller.conn.finish(stream);
                     if let Some(live) = self.live.remove(&stream.value()) {
                         if code == ErrorCode::NoError {
-                            let (expected, _) = self.receives(&exchanges[live.exchange]);
+                            let expected = self.receives(&exchanges[live.exchange]);
                             assert!(live.end_received && live.received == expected);
                             self.completed[live.exchange] = true;
                         } else {
@@ -204,7 +192,7 @@ mod cases {
             let Some(live) = self.live.get(&stream) else { return };
             let exchange = &exchanges[live.exchange];
             if live.end_received {
-                assert_eq!(live.received, self.receives(exchange).0, "the whole body");
+                assert_eq!(live.received, self.receives(exchange), "the whole body");
             }
             let early = self.is_server() && exchange.early;
             if live.end_sent && (live.end_received || early) {

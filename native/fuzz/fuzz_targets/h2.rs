@@ -1,5 +1,6 @@
-//! Frames as they arrive, for a server or for a client that has streams open: no panic, every bound holds, and events are the
-//! same however bytes are cut. In: one byte for role and form, one for the cut, then raw bytes, or recipes of frames.
+//! Frames as they arrive, for a server or for a client that has streams open: no panic, every bound holds, and
+//! events are the same however bytes are cut. In: one byte for role and form, one for the cut, then raw bytes, or
+//! recipes of frames.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! What is to be sent. In: frames, appended; out: one run of bytes, written once a turn; and how many answers the peer
-//! has made us queue that it does not read.
+//! What is to be sent. In: frames, appended; out: one run of bytes, written once a turn; and how many answers the
+//! peer has made us queue that it does not read.
 
 /// Unsent bytes at which no more DATA is taken.
 const FULL: usize = 256 * 1024;

@@ -6,9 +6,10 @@ use super::stream::{Half, ResetBy, Stream};
 use super::{Connection, ErrorCode, FRAME_BYTES, Phase, Role, Stage, StreamId};
 
 impl Connection {
-    /// Opens a stream (client). None when the peer takes no more streams now, when we have as many as configured, after
-    /// GOAWAY or [`drain`](Self::drain), or when the numbers ran out. Its [`headers`](Self::headers) must be written before
-    /// those of a stream opened later: a number that is passed over is used up (RFC 9113 section 5.1.1).
+    /// Opens a stream (client). None when the peer takes no more streams now, when we have as many as configured,
+    /// after GOAWAY or [`drain`](Self::drain), or when the numbers ran out. Its [`headers`](Self::headers) must be
+    /// written before those of a stream opened later: a number that is passed over is used up (RFC 9113 section
+    /// 5.1.1).
     pub fn open(&mut self, tag: u64) -> Option<StreamId> {
         let limit = self.peer.max_streams.min(self.config.max_streams) as usize;
         let over = self.stage == Stage::Over || self.is_draining();
@@ -22,12 +23,14 @@ impl Connection {
         Some(id)
     }
 
-    /// Writes a header list: a request, an interim or final response, or trailers. `end` says that nothing follows. Returns
-    /// whether it was written: not when the stream is finished, reset, or has ended on our side.
+    /// Writes a header list: a request, an interim or final response, or trailers. `end` says that nothing follows.
+    /// Returns whether it was written: not when the stream is finished, reset, or has ended on our side, or the
+    /// connection is over.
     pub fn headers(&mut self, stream: StreamId, end: bool, write: impl FnOnce(&mut BlockWriter<'_>)) -> bool {
         let id = stream.value();
+        let over = self.is_over();
         let Some(found) = self.streams.find_mut(id) else { return false };
-        if found.reset != ResetBy::Nobody || found.local == Half::Closed {
+        if over || found.reset != ResetBy::Nobody || found.local == Half::Closed {
             return false;
         }
         found.local = if end { Half::Closed } else { Half::Open };
@@ -41,8 +44,8 @@ impl Connection {
         true
     }
 
-    /// How many bytes of DATA the stream may send now: what the windows of stream and connection allow, and unsent output
-    /// up to 256 KiB. When it is 0 because of a window, [`Event::Writable`](super::Event::Writable) or
+    /// How many bytes of DATA the stream may send now: what the windows of stream and connection allow, and unsent
+    /// output up to 256 KiB. When it is 0 because of a window, [`Event::Writable`](super::Event::Writable) or
     /// [`Event::SettingsChanged`](super::Event::SettingsChanged) tells that it may not be any more; because of the
     /// output, [`sent`](Self::sent) does.
     #[must_use]
@@ -51,18 +54,21 @@ impl Connection {
     }
 
     fn room_of(&self, stream: &Stream) -> usize {
-        if !stream.is_writable() {
+        if self.is_over() || !stream.is_writable() {
             return 0;
         }
         let window = stream.send_window.min(self.send_window);
         usize::try_from(window).unwrap_or(0).min(self.output.room())
     }
 
-    /// Sends bytes of a body, as many as there is [`room`](Self::room) for; `end` counts only when all were taken. Returns
-    /// how many were taken. Headers come first.
+    /// Sends bytes of a body, as many as there is [`room`](Self::room) for; `end` counts only when all were taken.
+    /// Returns how many were taken. Headers come first.
     pub fn data(&mut self, stream: StreamId, bytes: &[u8], end: bool) -> usize {
         let id = stream.value();
         let Some(found) = self.streams.find(id).filter(|found| found.is_writable()) else { return 0 };
+        if self.is_over() {
+            return 0;
+        }
         let taken = self.room_of(found).min(bytes.len());
         let end = end && taken == bytes.len();
         if taken == 0 && !end {
@@ -92,9 +98,12 @@ impl Connection {
         taken
     }
 
-    /// So many received bytes of the stream were passed on: the peer may send as many again. It is told when half a window
-    /// has gathered, and not at all once it has ended the stream. Padding needs no mention.
+    /// So many received bytes of the stream were passed on: the peer may send as many again. It is told when half a
+    /// window has gathered, and not at all once it has ended the stream. Padding needs no mention.
     pub fn forwarded(&mut self, stream: StreamId, bytes: u32) {
+        if self.is_over() {
+            return;
+        }
         let window = self.config.stream_window;
         let Some(found) = self.streams.find_mut(stream.value()) else { return };
         if found.reset != ResetBy::Nobody || found.remote == Half::Closed {
@@ -110,16 +119,18 @@ impl Connection {
         }
     }
 
-    /// The header list just received was an interim response (client): the next one is the response, or another of these.
+    /// The header list just received was an interim response (client): the next one is the response, or another of
+    /// these.
     pub fn interim(&mut self, stream: StreamId) {
         if let Some(found) = self.streams.find_mut(stream.value()) {
             found.expects = Phase::First;
         }
     }
 
-    /// Ends a stream at once with `RST_STREAM`, unless it is over already. It counts until it is [finished](Self::finish). A
-    /// code that blames the peer counts towards the flood of resets.
+    /// Ends a stream at once with `RST_STREAM`, unless it is over already. It counts until it is
+    /// [finished](Self::finish). A code that blames the peer counts towards the flood of resets.
     pub fn reset(&mut self, stream: StreamId, code: ErrorCode) {
+        let over = self.is_over();
         let Some(found) = self.streams.find_mut(stream.value()) else { return };
         if found.is_over() {
             return;
@@ -128,20 +139,22 @@ impl Connection {
         if self.config.role == Role::Client && found.local == Half::Idle {
             return;
         }
-        push_reset(self.output.bytes_mut(), stream.value(), code);
+        if !over {
+            push_reset(self.output.bytes_mut(), stream.value(), code);
+        }
         if code.blames_peer() && self.config.role == Role::Server {
             self.ledger.reset(self.now);
         }
     }
 
-    /// The caller is done with a stream, which no longer counts. When it is not over yet, `RST_STREAM` goes out: with `NO_ERROR`
-    /// from a server that has answered completely (RFC 9113 section 8.1), else with `CANCEL`.
+    /// The caller is done with a stream, which no longer counts. When it is not over yet, `RST_STREAM` goes out:
+    /// with `NO_ERROR` from a server that has answered completely (RFC 9113 section 8.1), else with `CANCEL`.
     pub fn finish(&mut self, stream: StreamId) {
         let id = stream.value();
         let Some(found) = self.streams.remove(id) else { return };
         let answered = found.reset == ResetBy::Nobody && found.local == Half::Closed;
         let server = self.config.role == Role::Server;
-        if !found.is_over() && (server || found.local != Half::Idle) {
+        if !self.is_over() && !found.is_over() && (server || found.local != Half::Idle) {
             let code = if server && answered { ErrorCode::NoError } else { ErrorCode::Cancel };
             push_reset(self.output.bytes_mut(), id, code);
         }

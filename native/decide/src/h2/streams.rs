@@ -1,6 +1,6 @@
-//! The streams of a connection: a slab, and an index by stream number. In: numbers that the peer may have chosen; out:
-//! streams. The index holds chains under a universal hash (multiply by a secret odd factor, take the high bits):
-//! whichever numbers are chosen without knowing the factor, a chain's expected length is constant.
+//! The streams of a connection: a slab, and an index by stream number. In: numbers that the peer may have chosen;
+//! out: streams. The index holds chains under a universal hash (multiply by a secret odd factor, take the high
+//! bits): whichever numbers are chosen without knowing the factor, a chain's expected length is constant.
 
 use super::Phase;
 use super::stream::{Half, ResetBy, Stream};
@@ -249,7 +249,7 @@ mod tests {
     fn chains_stay_short_for_numbers_far_apart() {
         for step in [2_u32, 1 << 8, 1 << 16, 1 << 20] {
             let mut streams = streams();
-            let ids: Vec<u32> = (0..256_u32).map(|n| n.wrapping_mul(step) % 0x7FFF_FFFF | 1).collect();
+            let ids: Vec<u32> = (0..256_u32).map(|n| (n.wrapping_mul(step) % 0x7FFF_FFFF) | 1).collect();
             let mut seen = std::collections::HashSet::new();
             for &id in ids.iter().filter(|&&id| seen.insert(id)) {
                 streams.insert(id, Phase::First, (0, 0));
@@ -269,11 +269,12 @@ mod tests {
     #[test]
     fn the_ring_of_resets_forgets_the_oldest() {
         let mut streams = Streams::new(1, 1);
-        for id in 1..=REMEMBERED as u32 + 1 {
+        let last = u32::try_from(REMEMBERED).unwrap() + 1;
+        for id in 1..=last {
             streams.remember_reset(id);
         }
         assert_eq!(streams.reset.len(), REMEMBERED);
-        assert!(streams.was_reset(3) && streams.was_reset(REMEMBERED as u32 + 1));
+        assert!(streams.was_reset(3) && streams.was_reset(last));
         streams.forget_reset(3);
         assert!(!streams.was_reset(3));
     }

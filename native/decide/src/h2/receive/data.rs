@@ -1,5 +1,5 @@
-//! DATA (RFC 9113 section 6.1). In: the frame's head, then its payload as it comes; out: pieces of the body, and credit for
-//! the connection's window.
+//! DATA (RFC 9113 section 6.1). In: the frame's head, then its payload as it comes; out: pieces of the body, and
+//! credit for the connection's window.
 
 use super::super::flood::Nuisance;
 use super::super::frame::{self, FRAME_HEAD, FrameHead, Kind, flag};
@@ -51,8 +51,6 @@ impl Connection {
         let [size, left, padding] = [head.len, left, padding].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
         if left == 0 && !end {
             self.meters.count(Nuisance::EmptyData, self.now)?;
-        } else {
-            self.meters.traffic();
         }
         self.credit_connection(size)?;
         let overhead = size - left;
@@ -63,6 +61,9 @@ impl Connection {
         };
         if left + padding > 0 {
             self.body = Some(Body { stream, left, padding, end, wanted });
+        }
+        if wanted && (left > 0 || end) {
+            self.meters.traffic();
         }
         let last = wanted && left == 0 && end;
         let event = event.or(last.then_some(Event::Data { stream, from: 0, len: 0, end: true }));
@@ -133,7 +134,8 @@ impl Connection {
         late
     }
 
-    /// How much more the peer may send per stream, because it need not know our smaller window yet (RFC 9113 section 6.9.3).
+    /// How much more the peer may send per stream, because it need not know our smaller window yet (RFC 9113
+    /// section 6.9.3).
     fn settings_slack(&self) -> i64 {
         if self.settings_pending {
             i64::from(FIRST_WINDOW.saturating_sub(self.config.stream_window))

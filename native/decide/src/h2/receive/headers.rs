@@ -1,5 +1,6 @@
-//! HEADERS and CONTINUATION (RFC 9113 sections 6.2 and 6.10). In: fragments; out: a decoded header list in the sink, and what
-//! it does to its stream. A block is always decoded, wanted or not: the table of HPACK depends on it.
+//! HEADERS and CONTINUATION (RFC 9113 sections 6.2 and 6.10). In: fragments; out: a decoded header list in the
+//! sink, and what it does to its stream. A block is always decoded, wanted or not: the table of HPACK depends on
+//! it.
 
 use super::super::drain::Ours;
 use super::super::flood::Nuisance;
@@ -79,7 +80,6 @@ impl Connection {
         let Parts { fragment, dependency } = parts(head, payload)?;
         let end = head.has(flag::END_STREAM);
         let depends_on_itself = dependency == Some(head.stream);
-        self.meters.traffic();
         if fragment.is_empty() {
             self.meters.count(Nuisance::EmptyHeaders, self.now)?;
         }
@@ -147,6 +147,9 @@ impl Connection {
     }
 
     fn apply(&mut self, id: u32, end: bool, purpose: Purpose) -> Result<Option<Event>, Broken> {
+        if let Purpose::New | Purpose::Known(_) = purpose {
+            self.meters.traffic();
+        }
         match purpose {
             Purpose::New => {
                 let windows = (self.peer.window, self.config.stream_window.cast_signed());
