@@ -96,7 +96,8 @@ pub struct Connection {
     /// A server's last 64 stream ids that were used: bit n stands for `edge - 2n`.
     used: u64,
     send_window: i32,
-    receive_window: i32,
+    /// Bytes received on all streams and not yet told to the peer.
+    credit: u32,
     meters: Meters,
     ledger: Ledger,
 }
@@ -144,7 +145,7 @@ impl Connection {
             edge: u32::from(!server),
             used: 0,
             send_window: FIRST_WINDOW.cast_signed(),
-            receive_window: bounded.connection_window.cast_signed(),
+            credit: 0,
             meters: Meters::default(),
             ledger: Ledger::default(),
         }

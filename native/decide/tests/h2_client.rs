@@ -146,12 +146,13 @@ mod cases {
     #[test]
     fn streams_that_may_be_opened() {
         let mut caller = Caller::ready(&Config { max_streams: 3, ..CLIENT });
+        assert_eq!((caller.conn.openable(), Caller::ready(&SERVER).conn.openable()), (3, 0));
         let ids: Vec<u32> = (0..3).map(|_| request(&mut caller.conn, true)).collect();
         assert_eq!(ids, [1, 3, 5]);
         assert_eq!(caller.conn.open(9), None, "our own limit");
         caller.feed(&settings(&[(3, 1)]));
         caller.conn.finish(id(1));
-        assert_eq!(caller.conn.open(9), None, "the server's");
+        assert_eq!((caller.conn.openable(), caller.conn.open(9)), (0, None), "the server's");
         caller.conn.finish(id(3));
         caller.conn.finish(id(5));
         let stream = caller.conn.open(9).unwrap();
@@ -193,7 +194,9 @@ mod cases {
         assert_eq!((conn.room(id(3)), conn.data(id(3), b"x", false), conn.data(id(3), b"", true)), (0, 0, 0));
         conn.forwarded(id(7), 40_000);
         conn.reset(id(5), ErrorCode::InternalError);
-        [1, 3, 5, 7].map(|stream| conn.finish(id(stream)));
+        for stream in [1, 3, 5, 7] {
+            conn.finish(id(stream));
+        }
         conn.drain();
         conn.close(ErrorCode::NoError);
         assert!(conn.is_over() && conn.is_drained());

@@ -653,6 +653,16 @@ mod cases {
     }
 
     #[test]
+    fn a_table_size_that_changes_twice_is_told_twice() {
+        let mut caller = Caller::ready(&SERVER);
+        caller.feed(&[headers(1, WHOLE | END), settings(&[(1, 0), (1, 4096)])].concat());
+        caller.flush();
+        respond(&mut caller.conn, 1);
+        // To 0, then to 4096 (RFC 7541 section 4.2), then `:status: 200`.
+        assert_eq!(caller.flush()[9..], [0x20, 0x3F, 0xE1, 0x1F, 0x88]);
+    }
+
+    #[test]
     fn push_ping_and_goaway_sections_6_6_to_6_8() {
         server(vec![
             (

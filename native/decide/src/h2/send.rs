@@ -3,7 +3,7 @@
 use super::block::{self, BlockWriter};
 use super::frame::{self, FRAME_HEAD, Kind, flag};
 use super::stream::{Half, ResetBy, Stream};
-use super::{Connection, ErrorCode, FRAME_BYTES, Phase, Role, Stage, StreamId};
+use super::{Connection, ErrorCode, FRAME_BYTES, LARGEST_WINDOW, Phase, Role, StreamId};
 
 impl Connection {
     /// Opens a stream (client). None when the peer takes no more streams now, when we have as many as configured,
@@ -11,9 +11,7 @@ impl Connection {
     /// written before those of a stream opened later: a number that is passed over is used up (RFC 9113 section
     /// 5.1.1).
     pub fn open(&mut self, tag: u64) -> Option<StreamId> {
-        let limit = self.peer.max_streams.min(self.config.max_streams) as usize;
-        let over = self.stage == Stage::Over || self.is_draining();
-        if self.config.role == Role::Server || over || self.streams.len() >= limit {
+        if self.openable() == 0 {
             return None;
         }
         let id = StreamId::new(self.edge)?;
@@ -21,6 +19,17 @@ impl Connection {
         let windows = (self.peer.window, self.config.stream_window.cast_signed());
         self.streams.insert(id.value(), Phase::First, windows).tag = tag;
         Some(id)
+    }
+
+    /// How many streams [`open`](Self::open) would open now.
+    #[must_use]
+    pub fn openable(&self) -> usize {
+        if self.config.role == Role::Server || self.is_over() || self.is_draining() {
+            return 0;
+        }
+        let limit = self.peer.max_streams.min(self.config.max_streams);
+        let numbers = (LARGEST_WINDOW + 2).saturating_sub(self.edge) / 2;
+        (limit as usize).saturating_sub(self.streams.len()).min(numbers as usize)
     }
 
     /// Writes a header list: a request, an interim or final response, or trailers. `end` says that nothing follows.
@@ -169,4 +178,29 @@ impl Connection {
 
 pub(super) fn push_reset(out: &mut Vec<u8>, stream: u32, code: ErrorCode) {
     frame::push(out, Kind::RstStream, 0, stream, &code.code().to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::*;
+
+    #[test]
+    fn numbers_run_out_at_the_last_one() {
+        let config = Config {
+            role: Role::Client,
+            stream_window: 65_535,
+            connection_window: 65_535,
+            max_streams: 100,
+            header_bytes: 1000,
+            connect_protocol: false,
+            seed: 3,
+        };
+        let mut conn = Connection::new(&config);
+        conn.edge = 0x7FFF_FFFD;
+        assert_eq!(conn.openable(), 2);
+        assert_eq!(conn.open(1).map(StreamId::value), Some(0x7FFF_FFFD));
+        assert_eq!(conn.open(1).map(StreamId::value), Some(0x7FFF_FFFF));
+        assert_eq!((conn.openable(), conn.open(1)), (0, None));
+    }
 }

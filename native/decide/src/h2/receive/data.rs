@@ -52,7 +52,7 @@ impl Connection {
         if left == 0 && !end {
             self.meters.count(Nuisance::EmptyData, self.now)?;
         }
-        self.credit_connection(size)?;
+        self.credit_connection(size);
         let overhead = size - left;
         let (wanted, event) = match self.accept_data(stream, size, overhead, end)? {
             Verdict::Taken => (true, None),
@@ -70,19 +70,14 @@ impl Connection {
         Ok(Some((FRAME_HEAD + prefix, event)))
     }
 
-    /// Takes the frame off the connection's window, and credits it at once: no stream holds up the others.
-    fn credit_connection(&mut self, size: u32) -> Result<(), Broken> {
-        let Some(left) = self.receive_window.checked_sub_unsigned(size).filter(|&left| left >= 0) else {
-            return Err(Broken::window("DATA beyond the connection's window"));
-        };
-        self.receive_window = left;
-        let window = self.config.connection_window;
-        let credit = window - left.cast_unsigned();
-        if credit >= window / 2 {
-            self.receive_window = window.cast_signed();
+    /// Credits the connection's window with a frame at once: no stream holds up the others, and what waits is bounded by
+    /// the streams' windows. So the peer never gets to the end of it.
+    fn credit_connection(&mut self, size: u32) {
+        self.credit += size;
+        if self.credit >= self.config.connection_window / 2 {
+            let credit = std::mem::take(&mut self.credit);
             frame::push(self.output.answer(), Kind::WindowUpdate, 0, 0, &credit.to_be_bytes());
         }
-        Ok(())
     }
 
     /// Whether the stream may have these bytes (RFC 9113 sections 5.1 and 6.9.1).
