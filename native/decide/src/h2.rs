@@ -1,6 +1,6 @@
-//! The HTTP/2 connection (RFC 9113), sans-I/O and without a clock: frames, stream states, windows, settings, floods; one
-//! state machine for both roles. In: received bytes and the time; out: events, and bytes gathered in one output
-//! buffer that the event loop writes once a turn.
+//! The HTTP/2 connection (RFC 9113), sans-I/O and without a clock: frames, stream states, windows, settings,
+//! floods; one state machine for both roles. In: received bytes and the time; out: events, and bytes gathered in
+//! one output buffer that the event loop writes once a turn.
 //!
 //! Comes after: detection of the protocol. Before: the check of header lists, which are handed out as decoded lines
 //! ([`crate::hpack`]); whoever finds one malformed resets its stream.
@@ -52,14 +52,14 @@ pub struct Config {
     /// Bytes that the peer may send per stream before we passed some on (`SETTINGS_INITIAL_WINDOW_SIZE`), 1 to
     /// 2^31-1.
     pub stream_window: u32,
-    /// Bytes that the peer may have under way on all streams, at least 65,535 (RFC 9113 section 6.9.2 lets nobody begin
-    /// with less), at most 2^31-1. Credited as they are received.
+    /// Bytes that the peer may have under way on all streams, at least 65,535 (RFC 9113 section 6.9.2 lets nobody
+    /// begin with less), at most 2^31-1. Credited as they are received.
     pub connection_window: u32,
-    /// Streams at a time, 1 to 32,767: those the peer may begin (`SETTINGS_MAX_CONCURRENT_STREAMS`) for a server, those
-    /// we begin for a client.
+    /// Streams at a time, 1 to 32,767: those the peer may begin (`SETTINGS_MAX_CONCURRENT_STREAMS`) for a server,
+    /// those we begin for a client.
     pub max_streams: u32,
-    /// `SETTINGS_MAX_HEADER_LIST_SIZE`. The list is the caller's to bound; the encoded block, where it comes in more than
-    /// one frame, is bound by this too, but never to less than 16 KiB.
+    /// `SETTINGS_MAX_HEADER_LIST_SIZE`. The list is the caller's to bound; the encoded block, where it comes in
+    /// more than one frame, is bound by this too, but never to less than 16 KiB.
     pub header_bytes: u32,
     /// A server takes extended CONNECT (RFC 8441 section 3).
     pub connect_protocol: bool,
@@ -96,7 +96,8 @@ pub struct Connection {
     /// A server's last 64 stream ids that were used: bit n stands for `edge - 2n`.
     used: u64,
     send_window: i32,
-    receive_window: i32,
+    /// Bytes received on all streams and not yet told to the peer.
+    credit: u32,
     meters: Meters,
     ledger: Ledger,
 }
@@ -115,8 +116,8 @@ enum Stage {
 }
 
 impl Connection {
-    /// A new connection. The output then holds our preface: for a client its 24 bytes, for both SETTINGS and, where the
-    /// window differs from the default, WINDOW_UPDATE for the connection.
+    /// A new connection. The output then holds our preface: for a client its 24 bytes, for both SETTINGS and, where
+    /// the window differs from the default, `WINDOW_UPDATE` for the connection.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let bounded = Config {
@@ -144,7 +145,7 @@ impl Connection {
             edge: u32::from(!server),
             used: 0,
             send_window: FIRST_WINDOW.cast_signed(),
-            receive_window: bounded.connection_window.cast_signed(),
+            credit: 0,
             meters: Meters::default(),
             ledger: Ledger::default(),
         }
@@ -174,8 +175,8 @@ impl Connection {
         self.streams.iter().filter_map(|stream| StreamId::new(stream.id).map(|id| (id, stream.tag)))
     }
 
-    /// How large a header list the peer wants to see at most (`SETTINGS_MAX_HEADER_LIST_SIZE`), in bytes as counted by
-    /// RFC 9113 section 6.5.2; `u32::MAX` until it says so.
+    /// How large a header list the peer wants to see at most (`SETTINGS_MAX_HEADER_LIST_SIZE`), in bytes as counted
+    /// by RFC 9113 section 6.5.2; `u32::MAX` until it says so.
     #[must_use]
     pub fn peer_header_bytes(&self) -> u32 {
         self.peer.header_bytes
@@ -205,8 +206,8 @@ impl Connection {
         self.output.sent(len)
     }
 
-    /// Lends a buffer to collect output in, when the connection holds none worth keeping. Gives back the buffer that is
-    /// not used: this one, or the connection's own.
+    /// Lends a buffer to collect output in, when the connection holds none worth keeping. Gives back the buffer
+    /// that is not used: this one, or the connection's own.
     #[must_use]
     pub fn lend(&mut self, buffer: Vec<u8>) -> Vec<u8> {
         self.output.lend(buffer)

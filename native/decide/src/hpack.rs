@@ -1,8 +1,8 @@
 //! HPACK (RFC 7541): field lines of HTTP/2 as compressed blocks. In: a whole block → lines, one by one; out: lines →
 //! bytes behind what the caller has written. No I/O, no clock; nothing here allocates once its buffers have grown.
 //!
-//! Comes after: the frames of HTTP/2. Before: [`crate::http`]'s kinds of fields, which are kept with table
-//! entries.
+//! Comes after: frames put together to blocks. Before: the lists of fields that requests and answers are made of. The
+//! [`FieldKind`] of a name is kept with table entries, so that it is found once.
 
 mod decoder;
 mod encoder;

@@ -1,5 +1,5 @@
-//! The end of a connection (RFC 9113 section 6.8). In: the caller's wish to end, or GOAWAY from the peer; out: GOAWAY,
-//! in two steps for a server, so that no stream already under way is lost.
+//! The end of a connection (RFC 9113 section 6.8). In: the caller's wish to end, or GOAWAY from the peer; out:
+//! GOAWAY, in two steps for a server, so that no stream already under way is lost.
 
 use super::frame::{self, Kind};
 use super::{Broken, Connection, ErrorCode, LARGEST_WINDOW, Role, Stage};
@@ -28,9 +28,9 @@ pub(super) enum Ours {
 }
 
 impl Connection {
-    /// Begins an orderly end. A server sends GOAWAY with the highest number and a PING; streams that the peer opens before
-    /// it answers that are still served, and at the answer a second GOAWAY tells the last of them. A client opens no more
-    /// streams. The caller limits how long it waits, then calls [`close`](Self::close).
+    /// Begins an orderly end. A server sends GOAWAY with the highest number and a PING; streams that the peer opens
+    /// before it answers that are still served, and at the answer a second GOAWAY tells the last of them. A client
+    /// opens no more streams. The caller limits how long it waits, then calls [`close`](Self::close).
     pub fn drain(&mut self) {
         if self.drain.ours != Ours::No || self.stage == Stage::Over {
             return;
@@ -42,8 +42,8 @@ impl Connection {
         }
     }
 
-    /// Ends the connection: GOAWAY with the last stream that was begun. Nothing that arrives afterwards is looked at; the
-    /// caller flushes the output and closes.
+    /// Ends the connection: GOAWAY with the last stream that was begun. Nothing that arrives afterwards is looked
+    /// at; the caller flushes the output and closes.
     pub fn close(&mut self, code: ErrorCode) {
         if self.stage != Stage::Over {
             self.push_goaway(self.last_stream(), code, &[]);

@@ -59,7 +59,7 @@ pub enum Event {
         stream: StreamId,
         /// Why.
         code: ErrorCode,
-        /// By the peer, or by us for a fault of the peer's (RST_STREAM is in the output).
+        /// By the peer, or by us for a fault of the peer's (`RST_STREAM` is in the output).
         by_peer: bool,
     },
     /// A client's stream that the server did nothing about: it may be sent again elsewhere (RFC 9113 section 8.7). It

@@ -1,5 +1,5 @@
-//! What is to be sent. In: frames, appended; out: one run of bytes, written once a turn; and how many answers the peer
-//! has made us queue that it does not read.
+//! What is to be sent. In: frames, appended; out: one run of bytes, written once a turn; and how many answers the
+//! peer has made us queue that it does not read.
 
 /// Unsent bytes at which no more DATA is taken.
 const FULL: usize = 256 * 1024;
@@ -101,5 +101,51 @@ impl Output {
             self.sent = 0;
             self.bytes.shrink_to_fit();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_front_that_was_sent_does_not_stay_for_long() {
+        let mut output = Output::default();
+        let (mut next, mut expected) = (0_u64, 0_u64);
+        for _ in 0..5000 {
+            while output.room() > 0 {
+                output.bytes_mut().extend_from_slice(&next.to_be_bytes());
+                next += 1;
+            }
+            for _ in 0..100 {
+                assert_eq!(output.unsent().first_chunk(), Some(&expected.to_be_bytes()));
+                output.sent(8);
+                expected += 1;
+            }
+            assert!(output.bytes.len() <= 2 * FULL + 8, "{}", output.bytes.len());
+        }
+        output.sent(FULL);
+        assert_eq!((output.unsent(), output.bytes.len(), output.sent), (&[][..], 0, 0));
+        output.shrink();
+        assert_eq!(output.bytes.capacity(), 0);
+    }
+
+    #[test]
+    fn answers_are_forgotten_once_they_are_read() {
+        let mut output = Output::default();
+        for n in 0..10 * ANSWERS {
+            output.answer().push(0);
+            assert!(!output.is_flooded(), "{n}");
+            // Nine of ten are read at once.
+            if n % 1000 != 0 {
+                output.sent(1);
+            }
+        }
+        for _ in 0..=ANSWERS {
+            output.answer().push(0);
+        }
+        assert!(output.is_flooded());
+        output.sent(usize::MAX);
+        assert!(!output.is_flooded());
     }
 }

@@ -1,5 +1,5 @@
-//! What arrives. In: bytes, cut anywhere; out: one event at a time, and answers in the output. A frame is looked at when all of
-//! it is there, except DATA, which is handed out as it comes.
+//! What arrives. In: bytes, cut anywhere; out: one event at a time, and answers in the output. A frame is looked at
+//! when all of it is there, except DATA, which is handed out as it comes.
 
 mod control;
 mod data;
@@ -27,9 +27,10 @@ struct Sink<'a, L> {
 }
 
 impl Connection {
-    /// Takes bytes off the front of `input` up to the first event. To be called until there is no event; what is left of the
-    /// input then, never more than a frame of 16,384 bytes and its head, is passed in again with more behind it.
-    /// `scratch` holds decoded strings for the length of the call; one serves all connections of a thread.
+    /// Takes bytes off the front of `input` up to the first event. To be called until there is no event; what is
+    /// left of the input then, never more than a frame of 16,384 bytes and its head, is passed in again with more
+    /// behind it. `scratch` holds decoded strings for the length of the call; one serves all connections of a
+    /// thread.
     ///
     /// An error is the end of the connection: GOAWAY is in the output already.
     pub fn receive(
@@ -156,8 +157,8 @@ impl Connection {
         }
     }
 
-    /// The peer broke a rule on one stream (RFC 9113 section 5.4.2): RST_STREAM. On an idle stream that may not be sent: then
-    /// the connection ends.
+    /// The peer broke a rule on one stream (RFC 9113 section 5.4.2): `RST_STREAM`. On an idle stream that may not
+    /// be sent: then the connection ends.
     fn stream_error(
         &mut self,
         stream: u32,

@@ -1,5 +1,5 @@
-//! SETTINGS (RFC 9113 section 6.5). In: our configuration → the first frames we send; the peer's frames → what holds for
-//! what we send.
+//! SETTINGS (RFC 9113 section 6.5). In: our configuration → the first frames we send; the peer's frames → what
+//! holds for what we send.
 
 use super::frame::{self, Kind};
 use super::{Broken, Config, Connection, Event, FIRST_WINDOW, LARGEST_WINDOW, Role};
@@ -78,8 +78,9 @@ pub(super) fn write_preface(config: &Config, out: &mut Vec<u8>) {
 }
 
 impl Connection {
-    /// Applies one frame of the peer's settings, then acknowledges it (RFC 9113 section 6.5.3). A value that a later one in
-    /// the same frame replaces is checked and has no other effect, but for the header table's lowest size.
+    /// Applies one frame of the peer's settings, then acknowledges it (RFC 9113 section 6.5.3). A value that a
+    /// later one in the same frame replaces is checked and has no other effect, but for the header table's lowest
+    /// size.
     pub(super) fn apply_settings(&mut self, payload: &[u8]) -> Result<Event, Broken> {
         let (settings, rest) = payload.as_chunks::<SETTING>();
         if !rest.is_empty() {

@@ -24,15 +24,15 @@ impl StreamId {
 /// One direction of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Half {
-    /// Nothing was sent.
+    /// No header list was sent.
     Idle,
     /// More may come.
     Open,
-    /// END_STREAM was sent.
+    /// `END_STREAM` was sent.
     Closed,
 }
 
-/// Whether RST_STREAM was sent, and by whom first.
+/// Whether `RST_STREAM` was sent, and by whom first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ResetBy {
     Nobody,

@@ -1,6 +1,6 @@
-//! The streams of a connection: a slab, and an index by stream number. In: numbers that the peer may have chosen; out:
-//! streams. The index holds chains under a universal hash (multiply by a secret odd factor, take the high bits):
-//! whichever numbers are chosen without knowing the factor, a chain's expected length is constant.
+//! The streams of a connection: a slab, and an index by stream number. In: numbers that the peer may have chosen;
+//! out: streams. The index holds chains under a universal hash (multiply by a secret odd factor, take the high
+//! bits): whichever numbers are chosen without knowing the factor, a chain's expected length is constant.
 
 use super::Phase;
 use super::stream::{Half, ResetBy, Stream};
@@ -84,13 +84,7 @@ impl Streams {
     }
 
     /// Adds a stream that is not there yet; there are never more than 32,767.
-    pub(super) fn insert(
-        &mut self,
-        id: u32,
-        local: Half,
-        expects: Phase,
-        windows: (i32, i32),
-    ) -> &mut Stream {
+    pub(super) fn insert(&mut self, id: u32, expects: Phase, windows: (i32, i32)) -> &mut Stream {
         let stream = Stream {
             tag: 0,
             id,
@@ -98,14 +92,14 @@ impl Streams {
             receive_window: windows.1,
             credit: 0,
             next: NONE,
-            local,
+            local: Half::Idle,
             remote: Half::Open,
             reset: ResetBy::Nobody,
             expects,
         };
         let at = self.take_slot();
         self.len += 1;
-        if self.slots.len() > self.buckets.len() {
+        if self.slots.len() >= self.buckets.len() {
             self.rebuild((self.buckets.len() * 2).max(FIRST_BUCKETS));
         }
         let bucket = self.bucket(id);
@@ -233,7 +227,7 @@ mod tests {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let id = step * 2 + 1;
             if model.len() < 300 && random >> 63 == 0 {
-                let stream = streams.insert(id, Half::Open, Phase::First, (1, 2));
+                let stream = streams.insert(id, Phase::First, (1, 2));
                 stream.tag = random;
                 model.insert(id, random);
             } else if let Some(&id) = model.keys().next() {
@@ -255,10 +249,10 @@ mod tests {
     fn chains_stay_short_for_numbers_far_apart() {
         for step in [2_u32, 1 << 8, 1 << 16, 1 << 20] {
             let mut streams = streams();
-            let ids: Vec<u32> = (0..256_u32).map(|n| n.wrapping_mul(step) % 0x7FFF_FFFF | 1).collect();
+            let ids: Vec<u32> = (0..256_u32).map(|n| (n.wrapping_mul(step) % 0x7FFF_FFFF) | 1).collect();
             let mut seen = std::collections::HashSet::new();
             for &id in ids.iter().filter(|&&id| seen.insert(id)) {
-                streams.insert(id, Half::Open, Phase::First, (0, 0));
+                streams.insert(id, Phase::First, (0, 0));
             }
             let longest = streams.buckets.iter().map(|&head| chain(&streams, head)).max();
             assert!(longest < Some(16), "{longest:?} for a step of {step}");
@@ -275,11 +269,12 @@ mod tests {
     #[test]
     fn the_ring_of_resets_forgets_the_oldest() {
         let mut streams = Streams::new(1, 1);
-        for id in 1..=REMEMBERED as u32 + 1 {
+        let last = u32::try_from(REMEMBERED).unwrap() + 1;
+        for id in 1..=last {
             streams.remember_reset(id);
         }
         assert_eq!(streams.reset.len(), REMEMBERED);
-        assert!(streams.was_reset(3) && streams.was_reset(REMEMBERED as u32 + 1));
+        assert!(streams.was_reset(3) && streams.was_reset(last));
         streams.forget_reset(3);
         assert!(!streams.was_reset(3));
     }
@@ -288,7 +283,7 @@ mod tests {
     fn shrinking_gives_memory_back_only_when_empty() {
         let mut streams = streams();
         for n in 0..50 {
-            streams.insert(n * 2 + 1, Half::Open, Phase::First, (0, 0));
+            streams.insert(n * 2 + 1, Phase::First, (0, 0));
         }
         streams.shrink();
         assert!(streams.slots.capacity() >= 50);
@@ -297,7 +292,7 @@ mod tests {
         }
         streams.shrink();
         assert_eq!(streams.slots.capacity(), 0);
-        streams.insert(101, Half::Open, Phase::First, (0, 0));
+        streams.insert(101, Phase::First, (0, 0));
         assert!(streams.find(101).is_some());
     }
 }

@@ -87,8 +87,8 @@ impl Decoder {
 
     /// Decodes one whole block and calls `each` per line, in order. Takes time in proportion to the block and to the
     /// lines handed out, whose number and size are for the caller to bound. `scratch` holds decoded strings for the
-    /// length of a call: it is only grown, to less than 1.7 times the block and one table entry, and may be shared by
-    /// all connections of a thread.
+    /// length of a call: it is only grown, to 1.6 times the block and the length of one table entry, and may be shared
+    /// by all connections of a thread.
     ///
     /// After an error the tables of both ends differ: the connection is over.
     pub fn decode(
@@ -251,7 +251,7 @@ fn room(scratch: &mut Vec<u8>, len: usize) -> &mut [u8] {
 #[cfg(test)]
 impl Decoder {
     /// The dynamic table, the newest first, and its size.
-    pub(super) fn entries(&self) -> (Vec<(Vec<u8>, Vec<u8>)>, usize) {
+    pub(super) fn entries(&self) -> (Vec<super::tests::Pair>, usize) {
         (self.table.entries(), self.table.size())
     }
 }

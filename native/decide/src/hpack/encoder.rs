@@ -27,7 +27,7 @@ impl Encoder {
     }
 
     /// The peer's `SETTINGS_HEADER_TABLE_SIZE` in bytes. Our table holds that or 4096, whichever is less; a change is
-    /// told at the beginning of the next block (RFC 7541 section 4.2).
+    /// told at the beginning of the next block (RFC 7541 section 4.2). Not to be called within a block.
     pub fn set_limit(&mut self, bytes: u32) {
         let limit = bytes.min(DEFAULT_TABLE_BYTES);
         // A peer that takes something back may wait for an update even if it is more than we use.
@@ -157,7 +157,7 @@ fn string(plain: &[u8], out: &mut Vec<u8>) {
 #[cfg(test)]
 impl Encoder {
     /// The dynamic table, the newest first, and its size.
-    pub(super) fn entries(&self) -> (Vec<(Vec<u8>, Vec<u8>)>, usize) {
+    pub(super) fn entries(&self) -> (Vec<super::tests::Pair>, usize) {
         (self.lookup.table.entries(), self.lookup.table.size())
     }
 }

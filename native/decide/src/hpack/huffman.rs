@@ -6,7 +6,7 @@
 use super::HpackError;
 
 /// The bits of each symbol's code; the last one ends a string.
-const LENGTHS: [u8; 257] = [
+static LENGTHS: [u8; 257] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, //
     28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 28, //
     6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6, //
@@ -53,7 +53,7 @@ struct Run {
     /// Its first code, with zeros behind it to 32 bits, and the end of its last one.
     from: u64,
     to: u64,
-    /// Where its symbols begin in [`SORTED`].
+    /// Where its symbols begin in [`Tables::sorted`].
     first: usize,
 }
 
@@ -69,19 +69,6 @@ struct Tables {
 /// How many lengths above the step's there are.
 const RUNS: usize = 14;
 static TABLES: Tables = tables();
-/// What the encoder needs of each byte: its code and the code's bits.
-static CODES: [(u32, u8); 256] = {
-    let codes = tables().codes;
-    let mut out = [(0, 0); 256];
-    let mut i = 0;
-    #[expect(clippy::indexing_slicing, reason = "runs at compile time, where out of bounds is an error")]
-    while i < 256 {
-        out[i] = (codes[i], LENGTHS[i]);
-        i += 1;
-    }
-    out
-};
-
 #[expect(
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
@@ -242,18 +229,18 @@ pub(super) fn decode(input: &[u8], out: &mut [u8]) -> Result<usize, HpackError> 
         let mut used = 0;
         for _ in 0..STEPS {
             let step = step(word);
-            let mut bits = u32::from(step.bits);
-            if step.count > 0 {
-                sink.put(step.symbols, usize::from(step.count));
-            } else if used <= LOADED - LONGEST {
-                let (symbol, length) = long(word);
-                sink.put_long(symbol)?;
-                bits = length;
-            } else {
+            if step.count == 0 {
+                // What is behind a longer code may not be loaded: go on after it, or at it, with another word.
+                if used <= LOADED - LONGEST {
+                    let (symbol, bits) = long(word);
+                    sink.put_long(symbol)?;
+                    used += bits;
+                }
                 break;
             }
-            word <<= bits;
-            used += bits;
+            sink.put(step.symbols, usize::from(step.count));
+            word <<= step.bits;
+            used += u32::from(step.bits);
         }
         bit += used as usize;
     }
@@ -279,7 +266,7 @@ fn decode_end(mut word: u64, mut left: u32, sink: &mut Sink<'_>) -> Result<(), H
             sink.put(step.symbols, usize::from(step.count));
         } else {
             let [first, _] = step.symbols;
-            bits = u32::from(LENGTHS.get(usize::from(first)).copied().unwrap_or(u8::MAX));
+            bits = u32::from(length(first));
             if bits > left {
                 return Err(HpackError::BadPadding);
             }
@@ -291,13 +278,14 @@ fn decode_end(mut word: u64, mut left: u32, sink: &mut Sink<'_>) -> Result<(), H
     Ok(())
 }
 
-fn code(byte: u8) -> (u32, u8) {
-    CODES.get(usize::from(byte)).copied().unwrap_or_default()
+/// The bits of a byte's code.
+fn length(byte: u8) -> u8 {
+    LENGTHS.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
 /// How many bytes the string takes when encoded.
 pub(super) fn encoded_len(plain: &[u8]) -> usize {
-    plain.iter().map(|&byte| usize::from(code(byte).1)).sum::<usize>().div_ceil(8)
+    plain.iter().map(|&byte| usize::from(length(byte))).sum::<usize>().div_ceil(8)
 }
 
 /// Appends the encoded string, [`encoded_len`] bytes.
@@ -305,7 +293,8 @@ pub(super) fn encode(plain: &[u8], out: &mut Vec<u8>) {
     // Fewer than 32 bits wait before each symbol, and none is longer than 30.
     let (mut word, mut waiting) = (0_u64, 0_u32);
     for &byte in plain {
-        let (code, bits) = code(byte);
+        let code = TABLES.codes.get(usize::from(byte)).copied().unwrap_or_default();
+        let bits = length(byte);
         word = (word << bits) | u64::from(code);
         waiting += u32::from(bits);
         if waiting >= 32 {

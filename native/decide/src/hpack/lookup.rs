@@ -290,3 +290,91 @@ const fn spread(seed: u64, n: u64) -> u64 {
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    /// Two values whose lines have the same key under this seed.
+    fn colliding(lookup: &Lookup) -> (Vec<u8>, Vec<u8>) {
+        let mut seen = HashMap::new();
+        (0_u32..)
+            .find_map(|i| {
+                let value = i.to_string().into_bytes();
+                let key = lookup.key(Some(1), b":authority", &value);
+                seen.insert(key.line, value.clone()).map(|other| (other, value))
+            })
+            .unwrap()
+    }
+
+    #[test]
+    fn a_key_alone_is_no_match() {
+        let mut lookup = Lookup::new(7);
+        let (one, two) = colliding(&lookup);
+        let key = lookup.key(Some(1), b":authority", &one);
+        assert_eq!(key, lookup.key(Some(1), b":authority", &two));
+        lookup.insert(key, b":authority", &one);
+        assert_eq!(lookup.find(key, b":authority", &two), None);
+        lookup.insert(key, b":authority", &two);
+        assert_eq!(lookup.find(key, b":authority", &two), Some(0));
+        assert_eq!(lookup.find(key, b":authority", &one), Some(1));
+    }
+
+    #[test]
+    fn what_was_evicted_is_not_found() {
+        let mut lookup = Lookup::new(7);
+        let names: Vec<_> = (0..1000).map(|i| format!("x-{i}").into_bytes()).collect();
+        for (i, name) in names.iter().enumerate() {
+            let key = lookup.key(None, name, b"value");
+            lookup.insert(key, name, b"value");
+            let there = lookup.table.count();
+            for (age, name) in names[..=i].iter().rev().enumerate() {
+                let key = lookup.key(None, name, b"value");
+                let wanted = (age < there).then_some(age);
+                assert_eq!(lookup.find_name(key, name), wanted);
+                assert_eq!(lookup.find(key, name, b"value"), wanted);
+                assert_eq!(lookup.find(lookup.key(None, name, b"other"), name, b"other"), None);
+            }
+        }
+        lookup.table.set_limit(0);
+        assert_eq!(lookup.find(lookup.key(None, b"x-999", b"value"), b"x-999", b"value"), None);
+        assert_eq!(lookup.guess(b"x-999", b"value"), None);
+    }
+
+    #[test]
+    fn the_order_of_the_last_block_is_guessed() {
+        let mut lookup = Lookup::new(7);
+        let lines = [&b"a"[..], b"b", b"c"];
+        for name in lines {
+            assert_eq!(lookup.guess(name, b""), None);
+            lookup.insert(lookup.key(None, name, b""), name, b"");
+        }
+        lookup.begin();
+        for (name, age) in lines.into_iter().zip([2, 1, 0]) {
+            assert_eq!(lookup.guess(name, b""), Some(age));
+        }
+        lookup.begin();
+        assert_eq!(lookup.guess(b"b", b""), None, "not the first");
+        assert_eq!(lookup.find(lookup.key(None, b"b", b""), b"b", b""), Some(1));
+        assert_eq!(lookup.guess(b"c", b""), Some(0), "behind it as before");
+        lookup.begin();
+        assert_eq!(lookup.guess(b"b", b""), Some(1), "now it is");
+    }
+
+    #[test]
+    fn strings_are_the_same_only_if_every_byte_is() {
+        for len in 0..70 {
+            let one: Vec<u8> = (0..len).collect();
+            assert!(same(&one, &one.clone()));
+            assert!(!same(&one, &[&one[..], b"x"].concat()));
+            for at in 0..one.len() {
+                let mut two = one.clone();
+                two[at] ^= 0x80;
+                assert!(!same(&one, &two), "{len} {at}");
+                let seeds = (spread(1, 1), spread(1, 2));
+                assert_ne!(hash(&one, seeds.0, seeds.1), hash(&two, seeds.0, seeds.1), "{len} {at}");
+            }
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! The static table (RFC 7541 appendix A). In: an index → an entry; a name → its first index. Used by the decoder and
 //! the encoder.
 
+use super::lookup::same;
 use crate::http::FieldKind;
 use FieldKind as K;
 
@@ -117,7 +118,7 @@ pub(super) fn get(index: usize) -> Option<&'static Static> {
 #[inline]
 pub(super) fn find(name: &[u8]) -> Option<usize> {
     let index = usize::from(PLACES.get(place(name)).copied()?);
-    get(index).is_some_and(|entry| super::lookup::same(entry.name, name)).then_some(index)
+    get(index).is_some_and(|entry| same(entry.name, name)).then_some(index)
 }
 
 /// The index of a name, given by its first index, with this value.
@@ -129,9 +130,7 @@ pub(super) fn find_value(first: usize, value: &[u8]) -> Option<usize> {
         8 => 7,
         _ => 1,
     };
-    let mut same =
-        (first..first + count).filter(|&index| get(index).is_some_and(|entry| entry.value == value));
-    same.next()
+    (first..first + count).find(|&index| get(index).is_some_and(|entry| same(entry.value, value)))
 }
 
 #[cfg(test)]

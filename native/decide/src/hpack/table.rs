@@ -238,7 +238,7 @@ const fn at_most_max(limit: u32) -> usize {
 #[cfg(test)]
 impl<X: Copy> Table<X> {
     /// Names and values, the newest first.
-    pub(super) fn entries(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+    pub(super) fn entries(&self) -> Vec<super::tests::Pair> {
         let slots = (0..self.count).filter_map(|age| self.get(age));
         slots
             .map(|slot| {

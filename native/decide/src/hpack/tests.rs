@@ -1,15 +1,19 @@
 //! The examples of RFC 7541 appendix C, in both directions and with what the table holds after each.
 
 use super::{Decoder, Encoder, HpackError, Indexing, Line, huffman, integer};
+use fluke_hpack::huffman::HuffmanDecoder;
+use proptest::prelude::*;
 
-type Pair = (&'static str, &'static str);
+/// A name and a value.
+pub(super) type Pair = (Vec<u8>, Vec<u8>);
+type Text = (&'static str, &'static str);
 
 fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
     digits.chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
-fn owned(pairs: &[Pair]) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn owned(pairs: &[Text]) -> Vec<Pair> {
     pairs.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect()
 }
 
@@ -23,8 +27,8 @@ fn decoded(decoder: &mut Decoder, block: &[u8]) -> Vec<(Vec<u8>, Vec<u8>, Indexi
 /// One block of an example: its hex, its lines, and the table after it with its size.
 struct Step {
     hex: &'static str,
-    lines: &'static [Pair],
-    table: &'static [Pair],
+    lines: &'static [Text],
+    table: &'static [Text],
     size: usize,
 }
 
@@ -39,7 +43,7 @@ fn integers_c_1() {
     }
     let mut out = Vec::new();
     integer::encode(42, 7, 0x80, &mut out);
-    assert_eq!(out, [0x80 | 42]);
+    assert_eq!(out, [0x80 | 0x2a]);
 }
 
 #[test]
@@ -102,7 +106,7 @@ fn sequence(limit: u32, exact: bool, steps: &[Step]) {
     }
 }
 
-const REQUESTS: [(&[Pair], &[Pair], usize); 3] = [
+const REQUESTS: [(&[Text], &[Text], usize); 3] = [
     (
         &[(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "www.example.com")],
         &[(":authority", "www.example.com")],
@@ -132,7 +136,7 @@ const REQUESTS: [(&[Pair], &[Pair], usize); 3] = [
     ),
 ];
 
-fn steps(lists: &[(&'static [Pair], &'static [Pair], usize); 3], hex: [&'static str; 3]) -> Vec<Step> {
+fn steps(lists: &[(&'static [Text], &'static [Text], usize); 3], hex: [&'static str; 3]) -> Vec<Step> {
     lists.iter().zip(hex).map(|(&(lines, table, size), hex)| Step { hex, lines, table, size }).collect()
 }
 
@@ -153,7 +157,7 @@ fn requests_c_3_and_c_4() {
 }
 
 const COOKIE: &str = "foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1";
-const RESPONSES: [(&[Pair], &[Pair], usize); 3] = [
+const RESPONSES: [(&[Text], &[Text], usize); 3] = [
     (
         &[
             (":status", "302"),
@@ -258,5 +262,44 @@ fn huffman_faults() {
         let mut inside = vec![0xff; 4];
         inside.extend([0; 20]);
         assert_eq!(case(&inside), Err(HpackError::EndOfString), "with more behind");
+    }
+}
+
+/// Mostly short codes, with long ones anywhere among them.
+fn mixed() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(prop_oneof![8 => b' '..=b'~', 1 => any::<u8>()], 0..100)
+}
+
+proptest! {
+    #[test]
+    fn huffman_strings_come_back(plain in mixed()) {
+        let mut coded = Vec::new();
+        huffman::encode(&plain, &mut coded);
+        prop_assert_eq!(coded.len(), huffman::encoded_len(&plain));
+        let mut out = vec![0; huffman::room(coded.len())];
+        let len = huffman::decode(&coded, &mut out).unwrap();
+        prop_assert_eq!(&out[..len], &plain[..]);
+        prop_assert_eq!(HuffmanDecoder::new().decode(&coded).unwrap(), plain);
+    }
+
+    /// With bits flipped, or of nothing but chance: judged as another decoder judges it.
+    #[test]
+    fn any_bits_are_judged_alike(
+        plain in mixed(),
+        strikes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+        end in prop::collection::vec(any::<u8>(), 0..4),
+    ) {
+        let mut coded = Vec::new();
+        huffman::encode(&plain, &mut coded);
+        coded.extend(end);
+        for (index, byte) in strikes {
+            if !coded.is_empty() {
+                let at = index.index(coded.len());
+                coded[at] = byte;
+            }
+        }
+        let mut out = vec![0; huffman::room(coded.len())];
+        let ours = huffman::decode(&coded, &mut out).map(|len| out[..len].to_vec());
+        prop_assert_eq!(ours.ok(), HuffmanDecoder::new().decode(&coded).ok());
     }
 }

@@ -136,11 +136,6 @@ impl Body {
         self.done
     }
 
-    /// Whether its sender says where it ends by something else than a length.
-    pub(crate) fn is_stream(&self) -> bool {
-        matches!(self.source, Source::Stream { .. })
-    }
-
     /// Whether only the connection's end ends it.
     pub(crate) fn is_until_close(&self) -> bool {
         matches!(self.source, Source::UntilClose)
@@ -195,8 +190,50 @@ impl Body {
             ([], true) => [b"0\r\n\r\n", b"", b"", b"", b""],
             ([], false) => [prefix, data, b"\r\n0\r\n\r\n", b"", b""],
             // The data's own CRLF and the last chunk are one slice where there is data.
-            (trailers, true) => [prefix, data, b"0\r\n", trailers, b"\r\n"],
+            (trailers, true) => [b"0\r\n", trailers, b"\r\n", b"", b""],
             (trailers, false) => [prefix, data, b"\r\n0\r\n", trailers, b"\r\n"],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What goes out for these reads, the last of which is the end.
+    fn framed(body: &mut Body, reads: &[&[u8]], ended: bool) -> String {
+        let mut out = Vec::new();
+        for (index, read) in reads.iter().enumerate() {
+            let mut input = read.to_vec();
+            let step = body.step(&mut input, ended && index + 1 == reads.len()).unwrap();
+            let mut prefix = [0; 18];
+            let parts = body.frame(step, step.content(&input), &mut prefix);
+            // Who sends them looks no further than an empty first part.
+            assert!(!parts[0].is_empty() || parts.iter().all(|part| part.is_empty()));
+            out.extend(parts.concat());
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn trailers_go_on_with_the_last_data_and_without() {
+        let chunked = || Body::of_request(Framing::Chunked);
+        let whole = "5\r\nhello\r\n0\r\nx: y\r\n\r\n";
+        assert_eq!(framed(&mut chunked(), &[whole.as_bytes()], false), whole);
+        assert_eq!(framed(&mut chunked(), &[b"5\r\nhello\r\n", b"0\r\nx: y\r\n\r\n"], false), whole);
+        let mut streamed = Body::of_stream(None, false);
+        streamed.trailers_mut().unwrap().extend_from_slice(b"x: y\r\n");
+        assert_eq!(framed(&mut streamed, &[b"hello", b""], true), whole);
+        assert_eq!(framed(&mut Body::of_stream(None, false), &[b"hello", b""], true), "5\r\nhello\r\n0\r\n\r\n");
+        assert_eq!(framed(&mut Body::of_stream(Some(5), false), &[b"hel", b"lo"], true), "hello");
+    }
+
+    #[test]
+    fn a_length_that_the_stream_does_not_keep_is_an_error() {
+        for (length, data, ended) in [(4, "hello", false), (6, "hello", true), (0, "x", false)] {
+            let mut body = Body::of_stream(Some(length), false);
+            let found = body.step(&mut data.as_bytes().to_vec(), ended).map(|step| step.data);
+            assert_eq!(found.unwrap_err().kind(), ErrorKind::InvalidData, "{length} for {data}");
         }
     }
 }

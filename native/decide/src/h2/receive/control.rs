@@ -3,7 +3,7 @@
 use super::super::drain::MARK;
 use super::super::flood::Nuisance;
 use super::super::frame::{self, FrameHead, Kind, flag};
-use super::super::stream::{Half, ResetBy};
+use super::super::stream::ResetBy;
 use super::super::{Broken, Connection, ErrorCode, Event, Role, Stage, StreamId};
 
 impl Connection {
@@ -173,8 +173,6 @@ impl Connection {
             return None;
         };
         found.reset = ResetBy::Peer;
-        // Nothing comes from the server any more, nor do we send.
-        found.remote = Half::Closed;
         self.drain.refuse_from = Some(slot + 1);
         StreamId::new(found.id).map(|stream| Event::Refused { stream })
     }

@@ -1,5 +1,5 @@
-//! DATA (RFC 9113 section 6.1). In: the frame's head, then its payload as it comes; out: pieces of the body, and credit for
-//! the connection's window.
+//! DATA (RFC 9113 section 6.1). In: the frame's head, then its payload as it comes; out: pieces of the body, and
+//! credit for the connection's window.
 
 use super::super::flood::Nuisance;
 use super::super::frame::{self, FRAME_HEAD, FrameHead, Kind, flag};
@@ -51,10 +51,8 @@ impl Connection {
         let [size, left, padding] = [head.len, left, padding].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
         if left == 0 && !end {
             self.meters.count(Nuisance::EmptyData, self.now)?;
-        } else {
-            self.meters.traffic();
         }
-        self.credit_connection(size)?;
+        self.credit_connection(size);
         let overhead = size - left;
         let (wanted, event) = match self.accept_data(stream, size, overhead, end)? {
             Verdict::Taken => (true, None),
@@ -64,24 +62,22 @@ impl Connection {
         if left + padding > 0 {
             self.body = Some(Body { stream, left, padding, end, wanted });
         }
+        if wanted && (left > 0 || end) {
+            self.meters.traffic();
+        }
         let last = wanted && left == 0 && end;
         let event = event.or(last.then_some(Event::Data { stream, from: 0, len: 0, end: true }));
         Ok(Some((FRAME_HEAD + prefix, event)))
     }
 
-    /// Takes the frame off the connection's window, and credits it at once: no stream holds up the others.
-    fn credit_connection(&mut self, size: u32) -> Result<(), Broken> {
-        let Some(left) = self.receive_window.checked_sub_unsigned(size).filter(|&left| left >= 0) else {
-            return Err(Broken::window("DATA beyond the connection's window"));
-        };
-        self.receive_window = left;
-        let window = self.config.connection_window;
-        let credit = window - left.cast_unsigned();
-        if credit >= window / 2 {
-            self.receive_window = window.cast_signed();
+    /// Credits the connection's window with a frame at once: no stream holds up the others, and what waits is bounded by
+    /// the streams' windows. So the peer never gets to the end of it.
+    fn credit_connection(&mut self, size: u32) {
+        self.credit += size;
+        if self.credit >= self.config.connection_window / 2 {
+            let credit = std::mem::take(&mut self.credit);
             frame::push(self.output.answer(), Kind::WindowUpdate, 0, 0, &credit.to_be_bytes());
         }
-        Ok(())
     }
 
     /// Whether the stream may have these bytes (RFC 9113 sections 5.1 and 6.9.1).
@@ -133,7 +129,8 @@ impl Connection {
         late
     }
 
-    /// How much more the peer may send per stream, because it need not know our smaller window yet (RFC 9113 section 6.9.3).
+    /// How much more the peer may send per stream, because it need not know our smaller window yet (RFC 9113
+    /// section 6.9.3).
     fn settings_slack(&self) -> i64 {
         if self.settings_pending {
             i64::from(FIRST_WINDOW.saturating_sub(self.config.stream_window))

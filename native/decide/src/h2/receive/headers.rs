@@ -1,5 +1,6 @@
-//! HEADERS and CONTINUATION (RFC 9113 sections 6.2 and 6.10). In: fragments; out: a decoded header list in the sink, and what
-//! it does to its stream. A block is always decoded, wanted or not: the table of HPACK depends on it.
+//! HEADERS and CONTINUATION (RFC 9113 sections 6.2 and 6.10). In: fragments; out: a decoded header list in the
+//! sink, and what it does to its stream. A block is always decoded, wanted or not: the table of HPACK depends on
+//! it.
 
 use super::super::drain::Ours;
 use super::super::flood::Nuisance;
@@ -36,6 +37,10 @@ enum Purpose {
     /// A stream error.
     Wrong(ErrorCode, &'static str),
 }
+
+const ITSELF: Purpose = Purpose::Wrong(ErrorCode::ProtocolError, "a stream that depends on itself");
+const CLOSED: Purpose = Purpose::Wrong(ErrorCode::StreamClosed, "HEADERS on a closed stream");
+const ENDLESS: Purpose = Purpose::Wrong(ErrorCode::ProtocolError, "trailers that do not end the stream");
 
 /// The parts of a HEADERS frame.
 struct Parts<'a> {
@@ -75,7 +80,6 @@ impl Connection {
         let Parts { fragment, dependency } = parts(head, payload)?;
         let end = head.has(flag::END_STREAM);
         let depends_on_itself = dependency == Some(head.stream);
-        self.meters.traffic();
         if fragment.is_empty() {
             self.meters.count(Nuisance::EmptyHeaders, self.now)?;
         }
@@ -143,10 +147,13 @@ impl Connection {
     }
 
     fn apply(&mut self, id: u32, end: bool, purpose: Purpose) -> Result<Option<Event>, Broken> {
+        if let Purpose::New | Purpose::Known(_) = purpose {
+            self.meters.traffic();
+        }
         match purpose {
             Purpose::New => {
                 let windows = (self.peer.window, self.config.stream_window.cast_signed());
-                let stream = self.streams.insert(id, Half::Open, Phase::Later, windows);
+                let stream = self.streams.insert(id, Phase::Later, windows);
                 stream.remote = if end { Half::Closed } else { Half::Open };
                 Ok(headers_event(id, end, Phase::First))
             }
@@ -184,8 +191,6 @@ impl Connection {
         if id.is_multiple_of(2) {
             return Err(Broken::protocol("HEADERS on a stream of a server's number"));
         }
-        const ITSELF: Purpose = Purpose::Wrong(ErrorCode::ProtocolError, "a stream that depends on itself");
-        const CLOSED: Purpose = Purpose::Wrong(ErrorCode::StreamClosed, "HEADERS on a closed stream");
         if id > self.edge {
             self.use_number(id);
             return Ok(match self.drain.ours {
@@ -203,7 +208,7 @@ impl Connection {
             }
             (ResetBy::Peer, ..) | (_, Half::Closed, _) => CLOSED,
             _ if depends_on_itself => ITSELF,
-            _ if !end => Purpose::Wrong(ErrorCode::ProtocolError, "trailers that do not end the stream"),
+            _ if !end => ENDLESS,
             _ => Purpose::Known(Phase::Later),
         })
     }
@@ -227,10 +232,8 @@ impl Connection {
         let Some(found) = self.streams.find(id) else { return Ok(Purpose::Ignored) };
         Ok(match (found.reset, found.remote, found.expects) {
             (ResetBy::Us | ResetBy::Peer, ..) => Purpose::Ignored,
-            (_, Half::Closed, _) => Purpose::Wrong(ErrorCode::StreamClosed, "HEADERS on a closed stream"),
-            (_, _, Phase::Later) if !end => {
-                Purpose::Wrong(ErrorCode::ProtocolError, "trailers that do not end the stream")
-            }
+            (_, Half::Closed, _) => CLOSED,
+            (_, _, Phase::Later) if !end => ENDLESS,
             (.., phase) => Purpose::Known(phase),
         })
     }
