@@ -170,6 +170,7 @@ fn parts<'a>(block: &'a Block, request: &'a RequestHead) -> RequestParts<'a> {
         traceparent: None,
         via: None,
         identity: None,
+        own_deadline: false,
         upgrade: true,
     }
 }

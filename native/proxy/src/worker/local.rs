@@ -6,7 +6,9 @@ use crate::clock;
 use crate::slab::Id;
 use crate::telemetry::admin::Answer;
 use crate::telemetry::{Flags, Reason};
-use tulle_decide::http::{Local, Method, Reject, Version, list_local, reason_phrase, write_local};
+use tulle_decide::http::{
+    Local, Method, Reject, Version, list_grpc_status, list_local, reason_phrase, write_local,
+};
 
 /// What is said, before the connection's own lines.
 struct Saying<'a> {
@@ -96,13 +98,18 @@ impl Worker {
         x.record.status = saying.status;
         x.record.flags.insert(Flags::LOCAL_REPLY);
         x.record.at.first_out = self.now.0;
+        let grpc = x.grpc.then(|| x.record.reason.facts().grpc);
+        if let Some(status) = grpc {
+            x.record.status = 200;
+            x.record.grpc_status = status;
+        }
         let local = Local {
-            status: saying.status,
+            status: if grpc.is_some() { 200 } else { saying.status },
             reason: saying.code,
             date: self.date.at(clock::wall()),
-            content_type: saying.content_type,
+            content_type: if grpc.is_some() { "application/grpc" } else { saying.content_type },
             headers: saying.headers,
-            body: saying.body,
+            body: if grpc.is_some() { b"" } else { saying.body },
             close: !x.keep_alive,
             keep_alive: x.version == Version::Http10,
             head_only: x.method == Method::Head,
@@ -113,6 +120,9 @@ impl Worker {
         match (x.client_stream, x.client) {
             (Some(stream), client) => {
                 list_local(&mut out, &local);
+                if let Some(status) = grpc {
+                    list_grpc_status(&mut out, status, saying.code);
+                }
                 x.record.head_out = u32::try_from(out.len()).unwrap_or(u32::MAX);
                 x.response = Body::of_stream(None, content.is_empty());
                 x.outbox.bytes.clear(&mut self.io.pool);
@@ -122,7 +132,7 @@ impl Worker {
                 if !x.ghost
                     && let Some(mux) = self.mux(client)
                 {
-                    mux.send_head(stream, &out, ended);
+                    mux.send_head(stream, [&out, b""], ended);
                 }
                 self.mark_dirty(client);
                 self.scratch.head = out;

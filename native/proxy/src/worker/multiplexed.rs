@@ -12,8 +12,11 @@ use crate::running::Place;
 use crate::slab::Id;
 use crate::telemetry::{Flags, Reason};
 use std::rc::Rc;
+use std::time::Duration;
+use tulle_decide::grpc;
 use tulle_decide::h2::{ErrorCode, Event, Phase as Lists, Role as Side, StreamId};
-use tulle_decide::http::{Block, response_of, trailers_of};
+use tulle_decide::hpack::Indexing;
+use tulle_decide::http::{Block, list_line, response_of, trailers_of};
 
 impl Worker {
     /// Finds a connection with room for a stream, or opens one.
@@ -121,9 +124,17 @@ impl Worker {
         }
         let (head, body) = x.replay.split_at(x.replay_head.min(x.replay.len()));
         x.unsent = body.len();
-        let done = x.request.is_done();
+        let end = x.request.is_done() && body.is_empty() && x.request.trailers().is_empty();
+        let deadline = &mut self.scratch.text;
+        deadline.clear();
+        if let Some(ends) = x.call_ends {
+            let left = &mut self.scratch.path;
+            left.clear();
+            grpc::write_timeout(Duration::from_nanos(ends.0.saturating_sub(stamp)), left);
+            list_line(deadline, Indexing::Without, b"grpc-timeout", left);
+        }
         if let Some(mux) = conn.mux.as_mut() {
-            mux.send_head(stream, head, done && body.is_empty() && x.request.trailers().is_empty());
+            mux.send_head(stream, [head, deadline], end);
         }
         self.mark_dirty(id);
         self.send_replay(exchange);
