@@ -7,7 +7,7 @@
     reason = "a measuring program prints, and reads the clock"
 )]
 
-#[path = "../tests/fixture/h2_pair.rs"]
+#[path = "../tests/suite/h2_pair.rs"]
 mod pair;
 
 use pair::{calls, connected};

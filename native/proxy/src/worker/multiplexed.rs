@@ -88,13 +88,12 @@ impl Worker {
         for exchange in waiting {
             let stream = self.mux(id).and_then(|mux| mux.h2.open(tag(exchange)));
             let Some(x) = self.exchanges.get_mut(exchange) else { continue };
-            match stream {
-                Some(stream) => self.attached_stream(exchange, (id, stream), false),
-                None => {
-                    x.upstream = None;
-                    x.attempts = x.attempts.saturating_sub(1);
-                    self.attempt(exchange, false);
-                }
+            if let Some(stream) = stream {
+                self.attached_stream(exchange, (id, stream), false);
+            } else {
+                x.upstream = None;
+                x.attempts = x.attempts.saturating_sub(1);
+                self.attempt(exchange, false);
             }
         }
         self.mark_dirty(id);

@@ -115,12 +115,11 @@ impl Worker {
         let mut buffer = std::mem::take(&mut self.scratch.read);
         buffer.clear();
         let filled = conn.link.fill(&mut buffer, &mut self.io);
-        let again = match filled {
-            Ok(_) => self.received(id, &mut buffer),
-            Err(_) => {
-                self.abandon(id);
-                false
-            }
+        let again = if filled.is_ok() {
+            self.received(id, &mut buffer)
+        } else {
+            self.abandon(id);
+            false
         };
         self.scratch.read = buffer;
         again

@@ -184,7 +184,7 @@ impl Worker {
         let edits = Edits::NONE;
         let parts =
             ResponseParts { head, response, fields, framing, connection, edits, via: None, date: None };
-        let Some(x) = self.exchanges.get(exchange) else { return None };
+        let x = self.exchanges.get(exchange)?;
         let mut out = std::mem::take(&mut self.scratch.head);
         out.clear();
         let sent = match x.client_stream {
