@@ -2,8 +2,13 @@
 #![forbid(unsafe_code)]
 
 pub mod balance;
+pub mod client_hello;
+pub mod detect;
+pub mod forward;
 pub mod http;
 pub mod identity;
+pub mod network;
 pub mod policy;
+pub mod proxy_protocol;
 pub mod retry;
 pub mod route;

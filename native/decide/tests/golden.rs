@@ -1,7 +1,9 @@
 //! The snapshots that `compile` makes, test/golden/*.snapshot.json, are snapshots that we can use.
 #![expect(clippy::panic, reason = "a test fails where it stands")]
 
+use tulle_decide::forward::Forward;
 use tulle_decide::http::Edits;
+use tulle_decide::network::Networks;
 use tulle_decide::policy::Authorizer;
 use tulle_decide::route::{Plan, Router};
 use tulle_snapshot::Checked;
@@ -23,6 +25,10 @@ fn every_golden_snapshot_compiles() {
         for listener in (0u32..).take(snapshot.listeners.len()) {
             taken(&at, Router::new(&snapshot, listener));
             taken(&at, Authorizer::new(&snapshot, listener));
+            taken(&at, Forward::new(&snapshot, listener));
+        }
+        for proxy in snapshot.listeners.iter().filter_map(|listener| listener.proxy_protocol.as_ref()) {
+            taken(&at, Networks::new(&proxy.accept, "accept"));
         }
         for rule in snapshot.routes.iter().flat_map(|route| &route.rules) {
             taken(&at, Edits::new(&rule.request_headers));

@@ -5,11 +5,13 @@
 
 use serde::{Deserialize, Serialize};
 
+mod forward;
 mod listener;
 mod policy;
 mod route;
 mod service;
 
+pub use forward::{Forwarding, ProxyAccept, ProxyVersion, SniRoute};
 pub use listener::{
     Certificate, EscapePolicy, ForwardedHeaders, Limits, Listener, ListenerKind, ListenerTls, PathRules,
     TlsMode,
@@ -19,7 +21,9 @@ pub use route::{
     Backend, HeaderEdit, HeaderEdits, HeaderMatch, Match, PathEdit, PathMatch, QueryMatch, Redirect, Retry,
     RetryOn, Rewrite, Route, Rule,
 };
-pub use service::{Endpoint, EndpointAddress, LoadBalancing, PoolLimits, Service, ServiceTls, Subset};
+pub use service::{
+    Endpoint, EndpointAddress, LoadBalancing, PoolLimits, Service, ServiceProtocol, ServiceTls, Subset,
+};
 
 /// One complete configuration of a proxy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

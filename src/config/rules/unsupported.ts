@@ -19,8 +19,6 @@ export function unsupportedRules({ root, report }: RuleContext): void {
 }
 
 function checkListener(report: Report, listener: Cursor): void {
-  reportValues(report, listener.at('protocol'), ['auto', 'tcp', 'tls-passthrough']);
-  reportKeys(report, listener.present(['proxyProtocol']));
   for (const protocol of listener.at('tls').at('alpn').items()) reportValues(report, protocol, ['h2']);
   const kind = kindOf(listener);
   if (kind === 'admin' || kind === 'probes')
@@ -28,7 +26,7 @@ function checkListener(report: Report, listener: Cursor): void {
 }
 
 function checkService(report: Report, service: Cursor): void {
-  reportValues(report, service.at('protocol'), ['tcp']);
+  reportValues(report, service.at('protocol'), ['http2', 'grpc']);
   const policies = ['peak-ewma', 'least-request', 'random', 'consistent-hash'];
   reportValues(report, service.at('loadBalancing').at('policy'), policies);
   reportKeys(report, service.present(['healthCheck', 'outlierDetection']));

@@ -96,7 +96,14 @@ const limits = z
 /** One entry of `services`. */
 export const service = z
   .strictObject({
-    protocol: z.enum(['http', 'tcp']).prefault('http').describe('What the endpoints speak.'),
+    protocol: z
+      .enum(['http', 'http2', 'grpc', 'tcp'])
+      .prefault(bounds.protocol)
+      .describe('What the endpoints speak; tcp: anything, bytes are forwarded as they are.'),
+    sendProxyProtocol: z
+      .enum(['v1', 'v2'])
+      .optional()
+      .describe("tcp: the PROXY header that names a connection's source to the endpoint. Default: none."),
     endpoints: z.array(endpoint).max(10_000).describe('Where the service is.'),
     subsets: z.record(name(), subset).prefault({}).describe('Named parts of the service.'),
     loadBalancing: z

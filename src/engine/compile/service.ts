@@ -22,6 +22,8 @@ export function compileService(name: string, service: CheckedService, scope: Sco
   const connectTimeout = service.tls?.mode === 'mutual' ? BOUNDS.connectTimeoutMutual : BOUNDS.connectTimeout;
   return {
     name,
+    protocol: service.protocol,
+    sendProxyProtocol: service.sendProxyProtocol ?? null,
     endpoints: endpoints.map(({ address, dns, weight, zone }) => ({
       address: compileAddress(required(address ?? dns, 'an address'), scope),
       weight,

@@ -1,5 +1,6 @@
 //! Listeners: where connections come in, and what is asked of them before a route is looked for.
 
+use super::forward::{Forwarding, ProxyAccept};
 use serde::{Deserialize, Serialize};
 
 /// One listening address.
@@ -29,6 +30,10 @@ pub struct Listener {
     pub connect: bool,
     /// Bounds on what a client may use.
     pub limits: Limits,
+    /// Where connections go below HTTP: of `tcp`, `tls-passthrough` and `auto`, null for the others.
+    pub forward: Option<Forwarding>,
+    /// Whose PROXY header is believed, or null: nobody's.
+    pub proxy_protocol: Option<ProxyAccept>,
 }
 
 /// What a listener serves.
@@ -38,6 +43,12 @@ pub struct Listener {
 pub enum ListenerKind {
     /// Traffic, by the routes.
     Http,
+    /// Bytes both ways, to the backends of `forward`.
+    Tcp,
+    /// TLS that is not opened, to the backends of `forward` by SNI.
+    TlsPassthrough,
+    /// What the first bytes look like: one of the three above.
+    Auto,
     /// `/healthz /readyz /metrics /config`, loopback only, Host checked.
     Admin,
     /// `/healthz /readyz /metrics`, any address.

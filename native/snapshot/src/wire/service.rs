@@ -1,5 +1,6 @@
 //! Services: what requests are sent to.
 
+use super::forward::ProxyVersion;
 use super::listener::Certificate;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +11,10 @@ use serde::{Deserialize, Serialize};
 pub struct Service {
     /// The operator's name for it.
     pub name: String,
+    /// What its endpoints speak.
+    pub protocol: ServiceProtocol,
+    /// The PROXY header that each connection to it begins with, or null for none.
+    pub send_proxy_protocol: Option<ProxyVersion>,
     /// In the order of the file.
     pub endpoints: Vec<Endpoint>,
     /// Named parts of the service.
@@ -22,6 +27,21 @@ pub struct Service {
     pub connect_timeout_ms: u32,
     /// Bounds on what we keep open.
     pub pool: PoolLimits,
+}
+
+/// What the endpoints of a service speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceProtocol {
+    /// HTTP/1.1.
+    Http,
+    /// HTTP/2.
+    Http2,
+    /// gRPC, over HTTP/2.
+    Grpc,
+    /// Anything: bytes are forwarded as they are.
+    Tcp,
 }
 
 /// One place to send to.
