@@ -11,8 +11,7 @@ use tulle_snapshot::Checked;
 use tulle_snapshot::wire::PathRules;
 
 static SNAPSHOT: LazyLock<Checked> = LazyLock::new(|| {
-    Checked::parse(include_bytes!("../../../test/golden/everything.snapshot.json"))
-        .expect("a golden snapshot")
+    Checked::parse(include_bytes!("../../../test/golden/everything.snapshot.json")).expect("a golden snapshot")
 });
 
 thread_local! {
@@ -50,9 +49,7 @@ fn one(rules: PathRules, (router, authorizer): &(Router, Authorizer), plan: &Pla
     let host = host_key(host, &mut key);
     let query = (!query.is_empty()).then_some(query);
     let view = RequestView { host, method, path, query, headers: &Header(header) };
-    let Decision::Allow(permit) = authorizer.decide(&Caller::Anonymous, method, path).decision else {
-        return;
-    };
+    let Decision::Allow(permit) = authorizer.decide(&Caller::Anonymous, method, path).decision else { return };
     let found = router.find(&permit, &view);
     assert_eq!(found, router.find(&permit, &view));
     let Some(matched) = found else { return };

@@ -8,6 +8,7 @@ use crate::tls::{Loaded, Renewal, Source, TlsConfigError, UpstreamTls, WallClock
 use std::sync::Arc;
 use tulle_snapshot::Checked;
 use tulle_snapshot::wire::ListenerTls;
+use tulle_snapshot::wire::ServiceProtocol;
 
 /// What a listener's handshakes run on.
 pub(crate) type Server = Loaded<ListenerTls>;
@@ -37,10 +38,12 @@ impl TlsTables {
         }
         for service in &snapshot.services {
             let known = before.and_then(|b| b.tls.client.get(b.service_named(&service.name)?)?.clone());
-            let source = service
-                .tls
-                .as_ref()
-                .map(|tls| UpstreamTls { tls: tls.clone(), alpn: vec!["http/1.1".to_owned()] });
+            // What is forwarded unread may be any protocol: none is asked for.
+            let alpn = match service.protocol {
+                ServiceProtocol::Tcp => Vec::new(),
+                _ => vec!["http/1.1".to_owned()],
+            };
+            let source = service.tls.as_ref().map(|tls| UpstreamTls { tls: tls.clone(), alpn });
             let loaded = source.map(|source| reuse_or_load(known, source)).transpose();
             tables.client.push(loaded.map_err(|problem| service_error(&service.name, &problem))?);
         }

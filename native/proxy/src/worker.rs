@@ -11,10 +11,13 @@ mod conn;
 mod deadline;
 mod dispatch;
 mod finish;
+mod forward;
 mod ids;
 mod local;
+mod permit;
 mod request;
 mod response;
+mod sniff;
 mod spin;
 mod tunnel;
 mod upstream;
@@ -244,7 +247,10 @@ impl Worker {
                     self.drain();
                     let _engine_waits_no_longer = done.try_send(());
                 }
-                Message::Stop => self.stopping = true,
+                Message::Stop => {
+                    self.cut_off();
+                    self.stopping = true;
+                }
             }
         }
     }

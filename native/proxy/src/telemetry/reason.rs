@@ -51,7 +51,7 @@ pub struct UnknownReason;
 
 macro_rules! reasons {
     ($($(#[$meta:meta])+ $name:ident = $code:literal, $status:literal, $grpc:literal, $flag:literal, $side:ident;)+) => {
-        /// How a request ended.
+        /// How a request, or a connection without one, ended.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
         #[repr(u8)]
         pub enum Reason {
@@ -115,6 +115,20 @@ reasons! {
     ClientClosed = "client_closed", 499, 1, "CC", Client;
     /// The client's TLS handshake failed.
     TlsHandshake = "tls_handshake", 0, 16, "TH", Client;
+    /// What should be a PROXY header is none; the parser's own code is kept beside it.
+    ProxyProtocolMalformed = "proxy_protocol_malformed", 0, 3, "PM", Client;
+    /// The connection does not begin with a PROXY header, and has to.
+    ProxyProtocolMissing = "proxy_protocol_missing", 0, 3, "PH", Client;
+    /// The connection comes from where no PROXY header is believed, and has to have one.
+    ProxyProtocolRefused = "proxy_protocol_refused", 0, 7, "PX", Client;
+    /// What should be a TLS `ClientHello` is none; the parser's own code is kept beside it.
+    ClientHelloMalformed = "client_hello_malformed", 0, 3, "CM", Client;
+    /// No SNI route takes the name that TLS asks for, or it asks for none.
+    SniUnknown = "sni_unknown", 0, 5, "SU", Client;
+    /// The listener takes nothing like what the connection begins with.
+    ProtocolUnknown = "protocol_unknown", 0, 12, "PU", Client;
+    /// What the connection begins with did not arrive in time.
+    DetectionTimeout = "detection_timeout", 0, 4, "DT", Client;
     /// No usable endpoint.
     NoEndpoint = "no_endpoint", 503, 14, "NE", Upstream;
     /// No connection to the endpoint.

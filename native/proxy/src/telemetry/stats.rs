@@ -16,6 +16,7 @@ struct Stats<'a> {
     workers: usize,
     reloads: Reloads,
     requests: Vec<Requests<'a>>,
+    forwarded: Vec<Forwarded<'a>>,
     listeners: Vec<Listener<'a>>,
     services: Vec<Service<'a>>,
     authorization: Vec<Decisions<'a>>,
@@ -50,6 +51,18 @@ struct Requests<'a> {
 struct Duration {
     sum: f64,
     at_most: Vec<(f64, u64)>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Forwarded<'a> {
+    listener: &'a str,
+    service: &'a str,
+    /// How they ended.
+    reason: &'a str,
+    connections: u64,
+    bytes: Bytes,
+    open_ms: f64,
 }
 
 #[derive(Serialize)]
@@ -146,6 +159,7 @@ pub(super) fn json(totals: &Totals, process: &ProcessFacts) -> String {
         workers: process.workers,
         reloads: Reloads { applied: process.reloads_applied, refused: process.reloads_refused },
         requests: requests(totals),
+        forwarded: forwarded(totals),
         listeners: totals.listeners.iter().map(|(name, total)| listener(name, total)).collect(),
         services: totals.services.iter().map(|(name, total)| service(name, total)).collect(),
         authorization: decisions(totals),
@@ -179,6 +193,18 @@ fn requests(totals: &Totals) -> Vec<Requests<'_>> {
         },
     });
     series.collect()
+}
+
+fn forwarded(totals: &Totals) -> Vec<Forwarded<'_>> {
+    let all = totals.connections.iter().map(|([listener, service, reason], total)| Forwarded {
+        listener,
+        service,
+        reason,
+        connections: total.ended,
+        bytes: Bytes { r#in: total.bytes_in, out: total.bytes_out },
+        open_ms: milliseconds(total.nanos),
+    });
+    all.collect()
 }
 
 #[expect(

@@ -22,14 +22,19 @@ impl Worker {
                 if conn.link.flush(&mut self.io).is_err() {
                     return self.abandon(id);
                 }
-                if conn.link.is_blocked() {
+                if !conn.link.is_blocked() {
+                    self.client_flushed(id);
+                    continue;
+                }
+                // A client that takes nothing may go on sending, where the two have nothing to do with each other.
+                if !self.is_tunnel(id) {
                     return;
                 }
-                self.client_flushed(id);
-                continue;
             }
+            let Some(conn) = self.conns.get_mut(id) else { return };
             let Role::Client(client) = &conn.role else { return };
             let again = match client.phase {
+                Phase::Entry => self.sniff(id),
                 Phase::Handshake | Phase::Idle | Phase::Head => self.read_head(id),
                 Phase::Busy(exchange) => self.drive_exchange_input(id, exchange),
                 Phase::Lingering => self.linger(id),
@@ -94,6 +99,9 @@ impl Worker {
         }
         if self.phase(id) == Some(Phase::Handshake) {
             self.handshake_done(id);
+        }
+        if self.phase(id) == Some(Phase::Entry) {
+            return self.sniffed(id, buffer, ended);
         }
         if buffer.is_empty() {
             if ended {
@@ -161,7 +169,7 @@ impl Worker {
             client.identity = client.listener.forward_identity.then(|| header.into());
             client.identity_number = number;
         }
-        client.phase = Phase::Idle;
+        client.phase = if client.listener.forward.is_some() { Phase::Entry } else { Phase::Idle };
         client.head_began = now;
         client.listener.counters.tls_done(resumed);
         let timeout = client.listener.limits.header_timeout_ms;
@@ -177,6 +185,8 @@ impl Worker {
             && client.phase == Phase::Handshake
         {
             client.listener.counters.tls_failed();
+            let detail = if let LinkError::Tls(error) = error { error.reason() } else { "closed" };
+            return self.handshake_failed(id, detail);
         }
         self.abandon(id);
     }
@@ -185,11 +195,18 @@ impl Worker {
     fn drive_exchange_input(&mut self, id: Id, exchange: Id) -> bool {
         let Some(x) = self.exchanges.get(exchange) else { return false };
         if self.conns.get(id).is_some_and(|conn| conn.link.is_broken()) {
-            self.abandon(id);
+            if x.tunnel.open {
+                self.tunnel_broke(exchange, true);
+            } else {
+                self.abandon(id);
+            }
             return false;
         }
         if x.tunnel.open {
             return self.tunnel_from_client(exchange);
+        }
+        if x.is_connection() {
+            return self.sniff_ahead(id, exchange);
         }
         // A half-closed client still waits for its answer.
         !x.request.is_done() && self.pump_request(exchange)

@@ -39,7 +39,7 @@ impl Worker {
         x.record.reason = reason;
         if reason == Reason::ClientClosed {
             x.record.flags.insert(Flags::CLIENT_ABORT);
-            if !x.head_sent {
+            if !x.head_sent && !x.is_connection() {
                 x.record.status = reason.status();
             }
         }

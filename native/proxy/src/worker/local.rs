@@ -1,6 +1,7 @@
 //! Answers of our own: refusals, redirects, admin pages. Each says why in a code, never the cause behind it.
 
 use super::Worker;
+use super::conn::Exchange;
 use crate::clock;
 use crate::slab::Id;
 use crate::telemetry::admin::Answer;
@@ -19,6 +20,9 @@ struct Saying<'a> {
 impl Worker {
     /// Answers for a reason of our own, or cuts an answer that has begun.
     pub(super) fn answer(&mut self, exchange: Id, reason: Reason) {
+        if self.exchanges.get(exchange).is_some_and(Exchange::is_connection) {
+            return self.end_connection(exchange, reason);
+        }
         let status = reason.status();
         self.answer_with(exchange, reason, status, reason.code());
     }

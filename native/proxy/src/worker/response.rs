@@ -33,6 +33,9 @@ impl Worker {
         if x.tunnel.open {
             return self.tunnel_from_upstream(exchange);
         }
+        if x.is_connection() {
+            return self.server_spoke(id, exchange);
+        }
         let client = x.client;
         if self.conns.get(client).is_none_or(|conn| conn.link.is_blocked()) {
             return false; // the client is slower: the kernel keeps what the upstream sends

@@ -167,6 +167,7 @@ impl Worker {
             self.attempt_failed(exchange, Reason::ConnectFailure);
             return false;
         }
+        self.announce_source(id, exchange);
         match self.handshake(id) {
             Ok(true) => self.established(id, exchange),
             Ok(false) => {}

@@ -55,6 +55,14 @@ pub enum ListenerKind {
     Probes,
 }
 
+impl ListenerKind {
+    /// Whether it carries traffic; the others say how the proxy is.
+    #[must_use]
+    pub const fn is_traffic(self) -> bool {
+        !matches!(self, Self::Admin | Self::Probes)
+    }
+}
+
 /// TLS at a listener.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
