@@ -438,6 +438,55 @@ t.test('PROXY headers: the source is who connects', async (t) => {
   t.equal(upstream.seen.at(-1)?.headers['x-forwarded-for'], HOST);
 });
 
+t.test('a PROXY header comes ahead of TLS, on both sides', async (t) => {
+  const [port = 0, api = 0] = await freePorts(2);
+  const upstream = await startUpstream(t, { port: api, name: 'api' });
+  const secured = {
+    tls: { certificates: [{ cert: path.join(certs, 'edge.crt'), key: path.join(certs, 'edge.key') }] },
+    proxyProtocol: { accept: ['127.0.0.0/8'] },
+  };
+  const {
+    proxy,
+    config,
+    port: tcp,
+    target,
+    log,
+  } = await rig(t, {
+    listener: secured,
+    service: { sendProxyProtocol: 'v1', tls: { trustBundle: path.join(certs, 'ca.crt') } },
+    services: { api: { endpoints: [`${HOST}:${api}`] } },
+    more: { routes: [{ name: 'all', rules: [{ backends: [{ service: 'api' }] }] }] },
+  });
+  const listeners = { ...config.listeners, web: { address: `${HOST}:${port}`, ...secured } };
+  await proxy.apply({ ...config, listeners });
+  const server = await Server.start(t, { port: target });
+  /** Says where it comes from, and then speaks TLS. */
+  const connect = async (to: number): Promise<Wire> => {
+    const socket = net.connect(to, HOST);
+    socket.write('PROXY TCP4 192.0.2.7 198.51.100.2 7 443\r\n');
+    return Wire.connect(t, { socket, ca: pem('ca.crt'), servername: 'api.example.test' });
+  };
+  const web = await connect(port);
+  await web.send(GET);
+  t.equal((await web.final())?.body, 'api');
+  t.match(upstream.seen.at(-1)?.headers, { 'x-forwarded-for': '192.0.2.7', 'x-forwarded-proto': 'https' });
+  t.match(await log.one(), { peer: '192.0.2.7:7', flags: ['tls'] });
+
+  const wire = await connect(tcp);
+  await wire.send('hello');
+  const raw = await server.next();
+  const line = 'PROXY TCP4 192.0.2.7 198.51.100.2 7 443\r\n';
+  t.equal(await raw.bytes(line.length), line);
+  t.equal(await raw.bytes(2), '\x16\x03', 'then a handshake begins');
+  raw.socket.destroy();
+  await wire.closed();
+  t.match(await log.one(), {
+    peer: '192.0.2.7:7',
+    sni: 'api.example.test',
+    flags: ['tls', 'retried', 'connection'],
+  });
+});
+
 t.test('PROXY headers that are none close the connection, with a reason', async (t) => {
   const { connect, log, proxy } = await rig(t, {
     listener: { proxyProtocol: { accept: ['127.0.0.0/8'] }, limits: { headerTimeout: '700ms' } },
@@ -951,6 +1000,17 @@ t.test('upgraded connections, too; and a listener that is gone ends with the dra
   await kept.closed();
   t.ok(Date.now() - began >= 550, 'it had as long as a drain');
   t.match(await log.one(), { reason: 'draining', status: 101 });
+
+  await proxy.apply(config('/'));
+  const [last, lastPeer] = await upgrade('/last');
+  const drained = proxy.drain(500);
+  await new Promise((resolve) => setTimeout(resolve, 250));
+  await last.send('ping');
+  t.equal(await lastPeer.bytes(4), 'ping', 'a drain waits for it');
+  t.equal(await drained, false);
+  await proxy.close();
+  await last.closed();
+  t.match(await log.one(), { path: '/last', reason: 'draining', status: 101 });
 });
 
 t.test('a drain lets connections run until its end', async (t) => {

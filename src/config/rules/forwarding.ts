@@ -78,6 +78,9 @@ function checkAuto(report: Report, listener: Cursor): void {
   const why = `on port ${parsed.value.port} servers speak first, so nothing is looked at`;
   const hint = '`protocol: tcp` says the same and takes `tls`';
   reportNoEffect(report, [...routes, ...listener.present(['tls'])], { why, hint });
+  if (listener.at('backends').exists) return;
+  const message = `${why}: the listener needs \`backends\``;
+  report(listener, { code: 'MISSING_KEY', message }, { target: 'key' });
 }
 
 function checkRequestKeys(report: Report, listener: Cursor): void {
