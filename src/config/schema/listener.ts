@@ -3,9 +3,10 @@
 import { z } from 'zod';
 import { DEFAULTS } from '../defaults.js';
 import { parseSocketAddress } from '../format/address.js';
+import { parseNetwork } from '../format/network.js';
 import { backends } from './backend.js';
 import { hostnames } from './hostnames.js';
-import { duration, integer, plainText, text } from './scalar.js';
+import { duration, integer, text } from './scalar.js';
 import { listenerTls } from './tls.js';
 
 const bounds = DEFAULTS.listener;
@@ -70,6 +71,20 @@ const headers = z
 
 const escapePolicy = z.enum(['keep', 'reject']).optional();
 
+const timeouts = z
+  .strictObject({
+    streamIdle: duration({ min: 0 })
+      .prefault(bounds.streamIdleTimeout)
+      .describe('A forwarded connection without a byte either way ends after this; 0s: no limit.'),
+  })
+  .prefault({})
+  .describe('tcp, tls-passthrough and auto: how long things may take.');
+
+const network = text((value) => {
+  const parsed = parseNetwork(value);
+  return parsed.ok ? undefined : parsed.problem;
+}).meta({ examples: ['10.0.0.0/8', '192.0.2.7', '2001:db8::/32'] });
+
 /** One entry of `listeners`. */
 export const listener = z
   .strictObject({
@@ -113,16 +128,26 @@ export const listener = z
       .prefault(bounds.connect)
       .describe('CONNECT is tunnelled to the backend of its route; otherwise 405.'),
     limits,
-    backends: backends.optional().describe('tcp and auto: where opaque connections go.'),
+    backends: backends.optional().describe('tcp and auto: where opaque connections go, by weight.'),
     routes: z
       .array(z.strictObject({ hostnames, backends: backends.describe('Where they go, by weight.') }))
       .max(100_000)
       .optional()
-      .describe('tls-passthrough and auto: where connections go by SNI.'),
+      .describe('tls-passthrough and auto: where TLS goes unopened, by the name it asks for (SNI).'),
+    timeouts,
     proxyProtocol: z
       .strictObject({
-        accept: z.array(plainText(64)).min(1).describe('Networks whose PROXY header is believed.'),
-        optional: z.boolean().prefault(false).describe('Connections without the header are taken too.'),
+        accept: z
+          .array(network)
+          .min(1)
+          .max(1000)
+          .describe('Networks whose PROXY header is believed; from elsewhere none is looked for.'),
+        optional: z
+          .boolean()
+          .prefault(bounds.proxyOptional)
+          .describe(
+            'Connections from elsewhere or without a header are taken as they are; otherwise closed.',
+          ),
       })
       .optional()
       .describe('The PROXY protocol, versions 1 and 2.'),

@@ -84,6 +84,9 @@ impl Worker {
         if reused {
             x.record.flags.insert(Flags::POOLED);
         }
+        if x.is_connection() {
+            return self.dialled(exchange);
+        }
         if x.connect {
             return self.open_connect_tunnel(exchange);
         }
@@ -221,6 +224,9 @@ impl Worker {
             Reason::UpstreamReset => Failure::Reset,
             _ => return None,
         };
+        if x.is_connection() {
+            return x.dials_again(failure);
+        }
         let facts = RetryFacts {
             attempts_made: x.attempts,
             failure,

@@ -5,14 +5,15 @@
 
 use super::body::Body;
 use super::config::WorkerListener;
-use super::conn::{Exchange, Phase};
+use super::conn::{Asked, Exchange, Phase};
 use super::ids::{hex32, traceparent, unhex};
+use super::permit::{caller, permitted};
 use super::{Scratch, Worker};
 use crate::clock::Nanos;
 use crate::engine::Pressure;
 use crate::slab::Id;
 use crate::telemetry::admin::{self, Answer, Question};
-use crate::telemetry::{Flags, NONE_16, Reason, RequestId, Text};
+use crate::telemetry::{Flags, Reason, RequestId, Text};
 use std::rc::Rc;
 use tulle_decide::grpc;
 use tulle_decide::h2::StreamId;
@@ -20,9 +21,8 @@ use tulle_decide::http::{
     self as http, Edits, FieldKind, Fields, Forwarded, Framing, HeadLimits, Method, Normalized, Reject,
     RequestHead, RequestParts, Target, Version, client_request_id, client_traceparent,
 };
-use tulle_decide::policy::{Caller, Decision, Permit};
+use tulle_decide::policy::{Caller, Permit};
 use tulle_decide::route::{HeaderLookup, Matched, RequestView, RuleAction, redirect_location, rewrite_path};
-use tulle_snapshot::wire::ListenerKind;
 
 /// What an upstream may send as a head.
 pub(super) const UPSTREAM_HEAD: HeadLimits = HeadLimits { bytes: 128 * 1024, fields: 256 };
@@ -104,17 +104,14 @@ impl Worker {
 
     /// A place for what is known of the request, tied to the client's connection, or to a stream of it.
     pub(super) fn open_exchange(&mut self, id: Id, stream: Option<StreamId>) -> Option<Id> {
-        let config = Rc::clone(&self.config);
         let now = self.now;
         let client = self.conns.get_mut(id)?.client()?;
+        let config = Rc::clone(client.orphan.as_ref().unwrap_or(&self.config));
         if client.generation != config.generation {
             client.generation = config.generation;
-            match config.listener_named(&client.listener.name) {
-                Some(listener) => client.listener = Rc::clone(listener),
-                None => client.orphan = true,
-            }
+            client.listener = Rc::clone(config.listener_named(&client.listener.name)?);
         }
-        let began = if client.phase == Phase::Head { client.head_began } else { now };
+        let began = if matches!(client.phase, Phase::Entry | Phase::Head) { client.head_began } else { now };
         client.scanned = 0;
         let mut opened = Exchange::new(config, id, client, began, now);
         opened.replay = self.io.pool.take();
@@ -148,7 +145,7 @@ impl Worker {
         let Some(x) = self.exchanges.get_mut(exchange) else { return Err(Reason::Internal.into()) };
         let listener = Rc::clone(&x.listener);
         x.note(head, request, fields);
-        if listener.kind != ListenerKind::Http {
+        if !listener.kind.is_traffic() {
             let question = Question {
                 method: request.method_text.of(head),
                 host: request.host.of(head),
@@ -189,6 +186,8 @@ impl Worker {
         };
         let matched = listener.router.find(&permit, &view).ok_or(Reason::NoRoute)?;
         let Some(x) = self.exchanges.get_mut(exchange) else { return Err(Reason::Internal.into()) };
+        x.asked = (x.upgrade || x.connect)
+            .then(|| Box::new(Asked { method: request.method_text.of(head).into(), path: path.into() }));
         x.rule = Some(matched.rule);
         x.record.rule = matched.rule.0;
         x.record.at.routed = self.now.0;
@@ -203,27 +202,9 @@ impl Worker {
         path: &[u8],
     ) -> Result<Permit, Refusal> {
         let Some(x) = self.exchanges.get_mut(exchange) else { return Err(Reason::Internal.into()) };
-        let client = self.conns.get(x.client);
-        let peer = client.and_then(|conn| conn.link.session()).and_then(|session| session.peer());
-        let caller = peer.map_or(Caller::Anonymous, |peer| Caller::Peer(&peer.spiffe));
+        let caller = self.conns.get(x.client).map_or(Caller::Anonymous, caller);
         let verdict = listener.authorizer.decide(&caller, method, path);
-        let id = |policy: Option<tulle_decide::policy::PolicyId>| {
-            policy.and_then(|policy| u16::try_from(policy.0).ok()).unwrap_or(NONE_16)
-        };
-        x.record.shadow_policy = id(verdict.shadow.would_deny.or(verdict.shadow.would_allow));
-        if verdict.shadow.would_deny.is_some() {
-            x.record.flags.insert(Flags::SHADOW_DENIED);
-        }
-        match verdict.decision {
-            Decision::Allow(permit) => {
-                x.record.policy = id(permit.policy());
-                Ok(permit)
-            }
-            Decision::Deny { policy } => {
-                x.record.policy = id(policy);
-                Err(Reason::Denied.into())
-            }
-        }
+        Ok(permitted(x, verdict)?)
     }
 
     /// What the rule says: a redirect, or a backend and the head for it.
@@ -235,15 +216,15 @@ impl Worker {
         (target, text): (&mut Vec<u8>, &mut Vec<u8>),
     ) -> Result<(), Refusal> {
         let random = self.random.next();
-        let config = Rc::clone(&self.config);
         let Some(x) = self.exchanges.get_mut(exchange) else { return Err(Reason::Internal.into()) };
+        let config = Rc::clone(&x.config);
         let Some(rule) = config.rule(matched.rule) else { return Err(Reason::Internal.into()) };
         let query = request.target.query(head);
         let split = match &rule.action {
             RuleAction::Forward(split) => split,
             RuleAction::Redirect(redirect) => {
                 let from = tulle_decide::route::RedirectFrom {
-                    scheme: if x.listener.tls.is_some() {
+                    scheme: if x.record.flags.contains(Flags::TLS) {
                         tulle_decide::route::Scheme::Https
                     } else {
                         tulle_decide::route::Scheme::Http
@@ -323,7 +304,7 @@ impl Worker {
             edits,
             forwarded: Forwarded {
                 for_ip: client.ip.as_bytes(),
-                proto: if listener.tls.is_some() { b"https" } else { b"http" },
+                proto: if client.sealed { b"https" } else { b"http" },
                 host: request.host.of(head),
                 trust: listener.forwarded.trust,
                 enabled: listener.forwarded.forwarded_for,

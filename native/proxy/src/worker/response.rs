@@ -34,6 +34,9 @@ impl Worker {
         if x.tunnel.open {
             return self.tunnel_from_upstream(exchange);
         }
+        if x.is_connection() {
+            return self.server_spoke(id, exchange);
+        }
         let head_sent = x.head_sent;
         if head_sent && self.client_room(exchange) == 0 {
             return false; // the client is slower: the kernel keeps what the upstream sends

@@ -51,7 +51,7 @@ fn listener(name: &str) -> Value {
 fn service(name: &str) -> Value {
     let endpoint = |address: Value| json!({ "address": address, "weight": 1, "zone": null });
     json!({
-        "name": name, "subsets": [], "loadBalancing": { "policy": "round-robin" }, "tls": null, "connectTimeoutMs": 1000,
+        "name": name, "protocol": "http", "sendProxyProtocol": null, "subsets": [], "loadBalancing": { "policy": "round-robin" }, "tls": null, "connectTimeoutMs": 1000,
         "endpoints": [
             endpoint(json!({ "kind": "tcp", "address": "127.0.0.1:19001" })),
             endpoint(json!({ "kind": "dns", "name": "api.test", "port": 80 })),

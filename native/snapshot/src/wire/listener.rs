@@ -1,5 +1,6 @@
 //! Listeners: where connections come in, and what is asked of them before a route is looked for.
 
+use super::forward::{Forwarding, ProxyAccept};
 use serde::{Deserialize, Serialize};
 
 /// One listening address.
@@ -29,6 +30,10 @@ pub struct Listener {
     pub connect: bool,
     /// Bounds on what a client may use.
     pub limits: Limits,
+    /// Where connections go below HTTP: of `tcp`, `tls-passthrough` and `auto`, null for the others.
+    pub forward: Option<Forwarding>,
+    /// Whose PROXY header is believed, or null: nobody's.
+    pub proxy_protocol: Option<ProxyAccept>,
 }
 
 /// What a listener serves.
@@ -38,10 +43,24 @@ pub struct Listener {
 pub enum ListenerKind {
     /// Traffic, by the routes.
     Http,
+    /// Bytes both ways, to the backends of `forward`.
+    Tcp,
+    /// TLS that is not opened, to the backends of `forward` by SNI.
+    TlsPassthrough,
+    /// What the first bytes look like: one of the three above.
+    Auto,
     /// `/healthz /readyz /metrics /config`, loopback only, Host checked.
     Admin,
     /// `/healthz /readyz /metrics`, any address.
     Probes,
+}
+
+impl ListenerKind {
+    /// Whether it carries traffic; the others say how the proxy is.
+    #[must_use]
+    pub const fn is_traffic(self) -> bool {
+        !matches!(self, Self::Admin | Self::Probes)
+    }
 }
 
 /// TLS at a listener.
