@@ -25,7 +25,6 @@ function checkListener(report: Report, listener: Cursor): void {
 }
 
 function checkService(report: Report, service: Cursor): void {
-  reportValues(report, service.at('protocol'), ['http2', 'grpc']);
   const policies = ['peak-ewma', 'least-request', 'random', 'consistent-hash'];
   reportValues(report, service.at('loadBalancing').at('policy'), policies);
   reportKeys(report, service.present(['healthCheck', 'outlierDetection']));

@@ -112,7 +112,7 @@ fn a_line_says_everything_the_record_knows() {
     bench.push(&Record::new(1, 0, 5_000_000));
     let expected = json!({
         "ts": "2023-11-14T22:13:20.000Z", "listener": "web", "route": "a", "rule": 1, "service": "api", "endpoint": "api.test:80",
-        "method": "GET", "path": "/v1/things", "sni": null, "status": 502, "reason": "upstream_reset", "detail": "content_length_short",
+        "method": "GET", "path": "/v1/things", "sni": null, "status": 502, "grpc_status": null, "reason": "upstream_reset", "detail": "content_length_short",
         "flag": "UR", "flags": ["tls", "retried"], "bytes_in": 107, "bytes_out": (1u64 << 40) + 50, "body_in": 7,
         "body_out": 1u64 << 40, "duration_ms": 12.345, "upstream_ms": 8.0, "connect_ms": 1.0, "request_id": "0f".repeat(16),
         "trace_id": "ab".repeat(16), "span_id": "0102030405060708", "peer": "10.1.2.3:4567",
@@ -124,7 +124,7 @@ fn a_line_says_everything_the_record_knows() {
     });
     let empty = json!({
         "ts": "2023-11-14T22:13:20.005Z", "listener": "web", "route": null, "rule": null, "service": null, "endpoint": null,
-        "method": null, "path": null, "sni": null, "status": null, "reason": "ok", "detail": null, "flag": "-", "flags": [], "bytes_in": 0,
+        "method": null, "path": null, "sni": null, "status": null, "grpc_status": null, "reason": "ok", "detail": null, "flag": "-", "flags": [], "bytes_in": 0,
         "bytes_out": 0, "body_in": 0, "body_out": 0, "duration_ms": 0.0, "upstream_ms": null, "connect_ms": null,
         "request_id": null, "trace_id": null, "span_id": null, "peer": null, "peer_id": null, "policy": null,
         "shadow_policy": null, "attempts": [],
