@@ -107,7 +107,7 @@ t.test('what makes a run void', async (t) => {
     [{ socketErrors: 1 }, 1000, /socket errors/],
   ];
   for (const [report, upstream, expected] of cases) {
-    const problem = problemOf({ ...good, ...report }, { upstream, connections: 32 });
+    const problem = problemOf({ ...good, ...report }, { upstream, inFlight: 32 });
     if (expected === undefined) t.equal(problem, undefined);
     else t.match(problem, expected);
   }
