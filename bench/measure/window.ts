@@ -25,6 +25,9 @@ export interface Sample {
   readonly void?: string;
 }
 
+/** At one connection the slowest pair answers ten times as many in the shortest window of a run that counts. */
+const FEWEST = 200;
+
 interface Reading {
   readonly at: number;
   readonly cpu: CpuTime;
@@ -90,8 +93,14 @@ function sampleOf(
       elapsedUs,
     newConnections: (after.count.connections - before.count.connections) / requests,
   };
-  if (problem !== undefined) return { ...sample, void: problem };
-  return requests > 0 ? sample : voidSample(round, 'no request was answered in the window');
+  const why = problem ?? tooFew(requests);
+  if (why === undefined) return sample;
+  return requests > 0 ? { ...sample, void: why } : voidSample(round, why);
+}
+
+/** A window with next to no requests measures what the peer does otherwise: the load was held up, or had not begun. */
+export function tooFew(requests: number): string | undefined {
+  return requests < FEWEST ? `only ${requests} requests were answered in the window` : undefined;
 }
 
 function voidSample(round: number, why: string): Sample {

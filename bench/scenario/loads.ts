@@ -10,6 +10,8 @@ import type { Shape } from '../peers/peer.js';
 /** What a scenario asks for; its times are the run's. */
 export interface LoadPlan extends Omit<Load, 'warmUp' | 'duration' | 'body'> {
   readonly shape: Shape;
+  /** Seconds that the load's program takes to get going, on top of the warm-up; 0 where nothing is said. */
+  readonly startUp?: number;
   /** Every request is a call with one message. */
   readonly isCall?: boolean;
   /** Windows of two fifths of a full one, and no second copy of the first peer: there are many of these. */
@@ -48,7 +50,15 @@ export const LOADS: ReadonlyMap<ScenarioName, LoadPlan> = new Map<ScenarioName, 
   ['grpc-1x100', calls(1, 100)],
   [
     'grpc-stream',
-    { shape: 'h2', program: 'ghz', path: METHODS.both, connections: 4, messages: STREAMED, isShort: true },
+    {
+      shape: 'h2',
+      program: 'ghz',
+      path: METHODS.both,
+      connections: 4,
+      messages: STREAMED,
+      startUp: 0.4,
+      isShort: true,
+    },
   ],
   ['tcp-1k-32', { shape: 'tcp', path: '/1k', connections: 32, isShort: true }],
   ['tcp-16k-32', { shape: 'tcp', path: '/16k', connections: 32, isShort: true }],
@@ -64,9 +74,9 @@ export const LOADS: ReadonlyMap<ScenarioName, LoadPlan> = new Map<ScenarioName, 
 
 /** The load of a scenario with the run's times; a call's body goes into a file of the folder. */
 export function loadOf(plan: LoadPlan, run: { folder: string; warmUp: number; duration: number }): Load {
-  const { isCall = false, isShort = false, shape: _, ...load } = plan;
+  const { isCall = false, isShort = false, startUp = 0, shape: _, ...load } = plan;
   const duration = isShort ? run.duration * SHORT : run.duration;
-  const times = { warmUp: isShort ? Math.min(0.2, run.warmUp) : run.warmUp, duration };
+  const times = { warmUp: startUp + (isShort ? Math.min(0.2, run.warmUp) : run.warmUp), duration };
   if (!isCall) return { ...load, ...times };
   const body = join(run.folder, 'message');
   writeFileSync(body, messageFrame());
