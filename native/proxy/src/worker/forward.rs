@@ -173,6 +173,8 @@ impl Worker {
         let Some(x) = self.exchanges.get(exchange) else { return };
         if x.tunnel.open {
             self.close_tunnel(exchange, reason, reason == Reason::Denied);
+        } else if x.tunnel.streamed {
+            self.attempt_failed(exchange, reason);
         } else if x.is_connection() {
             self.end_connection(exchange, reason);
         }
@@ -252,20 +254,16 @@ impl Worker {
 
     /// Exchanges, each with its client.
     fn busy(&self) -> Vec<(Id, Id)> {
-        let busy = |id: Id| match self.conns.get(id).map(|conn| &conn.role) {
-            Some(Role::Client(client)) => match client.phase {
-                Phase::Busy(exchange) => Some((exchange, id)),
-                _ => None,
-            },
-            _ => None,
-        };
-        self.conns.ids().into_iter().filter_map(busy).collect()
+        let all = self.exchanges.ids().into_iter();
+        all.filter_map(|exchange| Some((exchange, self.exchanges.get(exchange)?.client))).collect()
     }
 
     fn open_tunnels(&self) -> Vec<(Id, Id)> {
         let mut all = self.busy();
         all.retain(|(exchange, _)| {
-            self.exchanges.get(*exchange).is_some_and(|x| x.tunnel.open || x.is_connection())
+            self.exchanges
+                .get(*exchange)
+                .is_some_and(|x| x.tunnel.open || x.tunnel.streamed || x.is_connection())
         });
         all
     }

@@ -22,22 +22,24 @@ pub(crate) struct Mux {
     pub(super) h2: Connection,
     /// It stands in the worker's list of connections with something to write.
     dirty: bool,
-    /// Exchanges that wait until an upstream's connection is open.
+    /// The peer has said what it takes.
+    pub(super) settled: bool,
+    /// Exchanges that wait until an upstream's connection is open, or until it has said whether it takes tunnels.
     pub(super) waiting: Vec<Id>,
 }
 
 impl Mux {
-    pub(super) fn new(role: Side, limits: HeadLimits, seed: u64) -> Box<Self> {
+    pub(super) fn new(role: Side, limits: HeadLimits, (upgrades, seed): (bool, u64)) -> Box<Self> {
         let config = Config {
             role,
             stream_window: STREAM_WINDOW,
             connection_window: CONNECTION_WINDOW,
             max_streams: STREAMS,
             header_bytes: limits.bytes,
-            connect_protocol: false,
+            connect_protocol: upgrades,
             seed,
         };
-        Box::new(Self { h2: Connection::new(&config), dirty: false, waiting: Vec::new() })
+        Box::new(Self { h2: Connection::new(&config), dirty: false, settled: false, waiting: Vec::new() })
     }
 
     /// Sends a head, given as lists of lines.
