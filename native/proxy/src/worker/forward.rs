@@ -200,14 +200,14 @@ impl Worker {
         }
     }
 
-    /// A connection was closed at once, at the listener's limit.
-    pub(super) fn record_refused(&mut self, listener: &WorkerListener, peer: SocketAddr) {
+    /// A connection was closed at once, at a limit.
+    pub(super) fn record_refused(&mut self, listener: &WorkerListener, peer: SocketAddr, reason: Reason) {
         if listener.forward.is_none() {
             return;
         }
         let mut record = Record::new(self.config.generation, listener.index, self.now.0);
         record.peer = Address::from(peer);
-        record.reason = Reason::ConnectionLimit;
+        record.reason = reason;
         record.flags.insert(Flags::CONNECTION);
         record.at.done = self.now.0;
         self.setup.metrics.observe(&record);
@@ -243,11 +243,15 @@ impl Worker {
 
     /// The drain is over: what is left ends now, and its records say so.
     pub(super) fn cut_off(&mut self) {
-        for (exchange, id) in self.busy() {
+        for (exchange, _) in self.busy() {
             self.end_tunnel(exchange, Reason::Draining);
             if self.exchanges.get(exchange).is_some() {
                 self.end_exchange(exchange, Reason::Draining);
-                self.abandon(id);
+            }
+        }
+        for id in self.conns.ids() {
+            for exchange in self.exchanges_of(id) {
+                self.end_exchange(exchange, Reason::Draining);
             }
         }
     }
