@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod balance;
+pub mod grpc;
 pub mod h2;
 pub mod hpack;
 pub mod http;

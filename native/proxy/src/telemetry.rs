@@ -33,7 +33,9 @@ pub use metrics::Metrics;
 pub use names::Names;
 pub use process::{CertificateExpiry, CertificateOwner, ProcessFacts, Usage};
 pub use reason::{Reason, ReasonFacts, Side, UnknownReason};
-pub use record::{METHOD_BYTES, NONE_16, NONE_32, PATH_BYTES, REQUEST_ID_BYTES, Record, RequestId, Stamps};
+pub use record::{
+    METHOD_BYTES, NONE_8, NONE_16, NONE_32, PATH_BYTES, REQUEST_ID_BYTES, Record, RequestId, Stamps,
+};
 pub use series::{ListenerCounters, ServiceCounters};
 pub use text::Text;
 pub use worker::{SERIES_BOUND, WorkerCounters, WorkerMetrics};

@@ -65,6 +65,8 @@ pub enum FieldKind {
     IdempotencyKey,
     /// `Max-Forwards`.
     MaxForwards,
+    /// `Grpc-Timeout`.
+    GrpcTimeout,
     /// Meant for the other end whatever Connection says: `Authorization`, `Cookie`, `Set-Cookie`,
     /// `WWW-Authenticate`, `Cache-Control` and `Content-…`.
     EndToEnd,
@@ -141,7 +143,9 @@ impl FieldKind {
     const fn misspelt(self) -> Self {
         match self {
             K::Other | K::Identity => self,
-            K::EndToEnd | K::Date | K::Server | K::IdempotencyKey | K::MaxForwards => K::Other,
+            K::EndToEnd | K::Date | K::Server | K::IdempotencyKey | K::MaxForwards | K::GrpcTimeout => {
+                K::Other
+            }
             _ => K::Alias,
         }
     }
@@ -182,7 +186,7 @@ fn may_matter(name: &[u8]) -> bool {
             (9, b"fx"),
             (10, b"ckts"),
             (11, b"t"),
-            (12, b"xm"),
+            (12, b"xmg"),
             (13, b"ac"),
             (14, b"ch"),
             (15, b"xi"),
@@ -283,6 +287,7 @@ fn long(key: &[u8]) -> K {
         12 => match key {
             b"x-request-id" => K::RequestId,
             b"max-forwards" => K::MaxForwards,
+            b"grpc-timeout" => K::GrpcTimeout,
             _ => K::Other,
         },
         13 => match key {
@@ -382,6 +387,7 @@ mod tests {
             ("traceparent", K::Traceparent),
             ("x-request-id", K::RequestId),
             ("max-forwards", K::MaxForwards),
+            ("grpc-timeout", K::GrpcTimeout),
             ("authorization", K::EndToEnd),
             ("cache-control", K::EndToEnd),
             ("content-length", K::ContentLength),

@@ -11,6 +11,7 @@ use tulle_decide::http::{
 const LIMITS: HeadLimits = HeadLimits { bytes: 4096, fields: 20 };
 
 type Pairs<'a> = &'a [(&'a str, &'a str)];
+type List = Vec<(&'static str, &'static str)>;
 
 fn block(lines: Pairs<'_>) -> Block {
     let mut block = Block::new();
@@ -26,13 +27,13 @@ const GET: [(&str, &str); 4] =
     [(":method", "GET"), (":scheme", "https"), (":path", "/a?b=c"), (":authority", "x.test")];
 
 /// The lines of [`GET`] without that of this name, and these behind.
-fn get(without: &str, more: Pairs<'static>) -> Vec<(&'static str, &'static str)> {
+fn get(without: &str, more: Pairs<'static>) -> List {
     GET.into_iter().filter(|(name, _)| *name != without).chain(more.iter().copied()).collect()
 }
 
 #[test]
 fn malformed_requests() {
-    let cases: [(&str, Vec<(&str, &str)>, bool, &str); 57] = [
+    let cases: [(&str, List, bool, &str); 57] = [
         ("no method", get(":method", &[]), true, "bad_pseudo_field"),
         ("no scheme", get(":scheme", &[]), true, "bad_pseudo_field"),
         ("no path", get(":path", &[]), true, "bad_pseudo_field"),
@@ -170,6 +171,7 @@ fn parts<'a>(block: &'a Block, request: &'a RequestHead) -> RequestParts<'a> {
         traceparent: None,
         via: None,
         identity: None,
+        own_deadline: false,
         upgrade: true,
     }
 }
@@ -193,12 +195,13 @@ fn as_list(lines: Pairs<'_>, end: bool) -> String {
 
 fn shown(list: &[u8]) -> String {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    listed(list).map(|line| format!("{}: {}|", text(line.name), text(line.value))).collect()
+    let lines = listed(list).map(|line| [&text(line.name), ": ", &text(line.value), "|"].concat());
+    lines.collect()
 }
 
 #[test]
 fn requests_go_on_in_both_forms() {
-    let cases: [(&str, Vec<(&str, &str)>, bool, &str, &str); 9] = [
+    let cases: [(&str, List, bool, &str, &str); 9] = [
         (
             "the plainest",
             get("", &[]),
@@ -303,9 +306,12 @@ fn an_http1_request_as_a_list() {
     assert_eq!(never, [b"cookie"]);
 }
 
+/// Status and framing, or why not.
+type Found = Result<(u16, BodyFraming), &'static str>;
+
 #[test]
 fn responses() {
-    let cases: [(Pairs<'_>, Method, bool, Result<(u16, BodyFraming), &str>); 18] = [
+    let cases: [(Pairs<'_>, Method, bool, Found); 18] = [
         (&[(":status", "200")], Method::Get, false, Ok((200, BodyFraming::Stream(None)))),
         (&[(":status", "200")], Method::Get, true, Ok((200, BodyFraming::Length(0)))),
         (

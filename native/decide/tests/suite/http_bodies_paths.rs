@@ -372,6 +372,7 @@ fn sent(lines: &str, adds: &Adds, edits: &Edits) -> String {
         traceparent: adds.traceparent,
         via: adds.via,
         identity: adds.identity,
+        own_deadline: false,
         upgrade: false,
     };
     write_request(&mut out, &parts);

@@ -58,6 +58,7 @@ fn write(out: &mut Vec<u8>, fields: &Fields, request: &tulle_decide::http::Reque
         traceparent: None,
         via: None,
         identity: None,
+        own_deadline: false,
         upgrade: false,
     };
     write_request(out, &parts);

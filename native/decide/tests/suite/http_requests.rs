@@ -31,6 +31,7 @@ fn upstream(head: &[u8]) -> Result<Vec<u8>, &'static str> {
         traceparent: None,
         via: None,
         identity: None,
+        own_deadline: false,
         upgrade: true,
     };
     write_request(&mut out, &parts);

@@ -34,6 +34,7 @@ macro_rules! families {
 families! {
     REQUESTS: counter "tulle_requests_total", "Requests that ended, by status class; none: no answer was sent.";
     DURATION: histogram "tulle_request_duration_seconds", "From a request's first byte to the end of its answer; an upgrade counts up to its response head.";
+    GRPC: counter "tulle_grpc_requests_total", "gRPC calls that ended with a status, by its number.";
     REASONS: counter "tulle_request_reasons_total", "Requests that did not end plainly, by reason.";
     BYTES: counter "tulle_bytes_total", "Bytes of requests read from clients (in) and of answers written to them (out), counted as requests end.";
     CONNECTIONS: counter "tulle_connections_total", "Connections accepted from clients.";
@@ -87,6 +88,12 @@ fn requests(text: &mut Text<'_>, totals: &Totals) {
     for (([listener, route, service], class), distribution) in &totals.requests {
         let labels = [("listener", &**listener), ("route", &**route), ("service", &**service)];
         text.histogram(DURATION, &with(labels, "code_class", class), distribution);
+    }
+    text.family(GRPC);
+    for (([listener, route, service], status), count) in &totals.grpc {
+        let labels = [("listener", &**listener), ("route", &**route), ("service", &**service)];
+        let status = itoa::Buffer::new().format(*status).to_owned();
+        text.sample(GRPC.name, &with(labels, "grpc_status", &status), *count);
     }
     text.family(REASONS);
     for (listener, total) in &totals.listeners {

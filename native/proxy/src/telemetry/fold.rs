@@ -62,6 +62,8 @@ pub(super) struct Totals {
     pub(super) services: BTreeMap<Arc<str>, ServiceTotals>,
     /// By listener, route, service, and status class.
     pub(super) requests: BTreeMap<(Key, &'static str), Distribution>,
+    /// By listener, route, service, and gRPC status.
+    pub(super) grpc: BTreeMap<(Key, u8), u64>,
     /// By listener, policy and mode: allowed, denied.
     pub(super) decisions: BTreeMap<Key, (u64, u64)>,
 }
@@ -112,6 +114,9 @@ impl Totals {
         for series in worker.requests.read() {
             for (class, histogram) in series.classes() {
                 self.requests.entry((series.key.clone(), class)).or_default().add(&histogram.read());
+            }
+            for (status, count) in series.grpc_statuses() {
+                *self.grpc.entry((series.key.clone(), status)).or_default() += count;
             }
         }
         for series in worker.decisions.read() {

@@ -115,6 +115,10 @@ reasons! {
     ClientClosed = "client_closed", 499, 1, "CC", Client;
     /// The client's TLS handshake failed.
     TlsHandshake = "tls_handshake", 0, 16, "TH", Client;
+    /// The client's connection broke the rules of HTTP/2; which one is kept beside it.
+    Http2Error = "http2_error", 0, 13, "HE", Client;
+    /// The client's connection made us work without an end: resets, pings and the like; what of is kept beside it.
+    Http2Flood = "http2_flood", 0, 8, "HF", Client;
     /// No usable endpoint.
     NoEndpoint = "no_endpoint", 503, 14, "NE", Upstream;
     /// No connection to the endpoint.
@@ -129,6 +133,8 @@ reasons! {
     UpstreamProtocolError = "upstream_protocol_error", 502, 13, "UE", Upstream;
     /// No response head within the rule's time.
     RequestTimeout = "request_timeout", 504, 4, "RT", Upstream;
+    /// The time that a gRPC client gave its call was up.
+    DeadlineExceeded = "deadline_exceeded", 504, 4, "DE", Upstream;
     /// Neither side sent a byte for too long.
     StreamIdle = "stream_idle", 504, 4, "SI", Upstream;
     /// As many requests wait for a connection as may.

@@ -13,6 +13,8 @@ use super::text::Text;
 pub const NONE_16: u16 = u16::MAX;
 /// An id of 32 bits that names nothing.
 pub const NONE_32: u32 = u32::MAX;
+/// A gRPC status that was not seen.
+pub const NONE_8: u8 = u8::MAX;
 /// Bytes of the method that are kept.
 pub const METHOD_BYTES: usize = 7;
 /// Bytes of the path that are kept.
@@ -92,6 +94,8 @@ pub struct Record {
     pub service: u16,
     /// The status sent to the client; 0: none was sent.
     pub status: u16,
+    /// The gRPC status that the call ended with, or [`NONE_8`]: it is no gRPC, or ended without one.
+    pub grpc_status: u8,
     /// The client's address.
     pub peer: Address,
     /// The tries upstream.
@@ -138,6 +142,7 @@ impl Record {
             shadow_policy: NONE_16,
             service: NONE_16,
             status: 0,
+            grpc_status: NONE_8,
             peer: Address::UNKNOWN,
             attempts: Attempts::EMPTY,
             reason: Reason::Ok,

@@ -16,6 +16,9 @@ pub(super) type Key = [Arc<str>; 3];
 /// Status classes of a series; the first is for requests that got no answer.
 pub(super) const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
+/// 0 to 16.
+const GRPC_STATUSES: usize = 17;
+
 /// What stands in for names beyond the bound.
 pub(super) const OTHER: &str = "other";
 
@@ -131,11 +134,30 @@ impl ServiceCounters {
 pub(super) struct RequestSeries {
     pub(super) key: Key,
     classes: [OnceLock<Box<Histogram>>; CLASSES.len()],
+    /// By gRPC status.
+    grpc: OnceLock<Box<[Counter; GRPC_STATUSES]>>,
 }
 
 impl RequestSeries {
     pub(super) fn new(key: Key) -> Self {
-        Self { key, classes: std::array::from_fn(|_| OnceLock::new()) }
+        Self { key, classes: std::array::from_fn(|_| OnceLock::new()), grpc: OnceLock::new() }
+    }
+
+    /// A gRPC call ended with this status.
+    pub(super) fn grpc(&self, status: u8) {
+        let counters = self.grpc.get_or_init(|| Box::new(std::array::from_fn(|_| Counter::default())));
+        if let Some(counter) = counters.get(usize::from(status)) {
+            counter.add(1);
+        }
+    }
+
+    /// gRPC statuses that occurred, and how often.
+    pub(super) fn grpc_statuses(&self) -> impl Iterator<Item = (u8, u64)> + '_ {
+        let counters = self.grpc.get().into_iter().flat_map(|counters| counters.iter());
+        (0u8..)
+            .zip(counters)
+            .map(|(status, counter)| (status, counter.read()))
+            .filter(|(_, count)| *count > 0)
     }
 
     pub(super) fn observe(&self, class: usize, nanos: u64) {

@@ -16,6 +16,7 @@ struct Stats<'a> {
     workers: usize,
     reloads: Reloads,
     requests: Vec<Requests<'a>>,
+    grpc: Vec<Grpc<'a>>,
     listeners: Vec<Listener<'a>>,
     services: Vec<Service<'a>>,
     authorization: Vec<Decisions<'a>>,
@@ -42,6 +43,15 @@ struct Requests<'a> {
     code_class: &'a str,
     count: u64,
     duration_ms: Duration,
+}
+
+#[derive(Serialize)]
+struct Grpc<'a> {
+    listener: &'a str,
+    route: &'a str,
+    service: &'a str,
+    status: u8,
+    count: u64,
 }
 
 /// Milliseconds; `atMost` counts durations up to each of its bounds.
@@ -146,6 +156,7 @@ pub(super) fn json(totals: &Totals, process: &ProcessFacts) -> String {
         workers: process.workers,
         reloads: Reloads { applied: process.reloads_applied, refused: process.reloads_refused },
         requests: requests(totals),
+        grpc: grpc(totals),
         listeners: totals.listeners.iter().map(|(name, total)| listener(name, total)).collect(),
         services: totals.services.iter().map(|(name, total)| service(name, total)).collect(),
         authorization: decisions(totals),
@@ -179,6 +190,17 @@ fn requests(totals: &Totals) -> Vec<Requests<'_>> {
         },
     });
     series.collect()
+}
+
+fn grpc(totals: &Totals) -> Vec<Grpc<'_>> {
+    let calls = totals.grpc.iter().map(|(([listener, route, service], status), count)| Grpc {
+        listener,
+        route,
+        service,
+        status: *status,
+        count: *count,
+    });
+    calls.collect()
 }
 
 #[expect(

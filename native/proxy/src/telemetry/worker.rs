@@ -7,7 +7,7 @@ use super::counter::Counter;
 use super::flags::Flags;
 use super::names::{Generations, Names};
 use super::reason::Reason;
-use super::record::{NONE_16, Record};
+use super::record::{NONE_8, NONE_16, Record};
 use super::series::{
     Admission, DecisionSeries, Key, ListenerCounters, Published, RequestSeries, ServiceCounters, Table,
 };
@@ -85,7 +85,7 @@ impl WorkerMetrics {
         let names = &self.names;
         let ids = u64::from(record.listener) << 48 | u64::from(record.rule) << 16 | u64::from(record.service);
         let series = self.requests.find(ids, &self.shared.requests, || request_key(names, record));
-        series.observe(record.class(), record.duration());
+        count_request(series, record);
         if let Some(listener) = self.listeners.by_id(usize::from(record.listener)) {
             count_reason(listener, record);
         }
@@ -107,11 +107,11 @@ impl WorkerMetrics {
         let Some(names) = self.generations.find(record.generation).cloned() else {
             let unknown =
                 self.requests.find_by_key(&self.shared.requests, std::array::from_fn(|_| "".into()));
-            unknown.observe(record.class(), record.duration());
+            count_request(&unknown, record);
             return;
         };
         let series = self.requests.find_by_key(&self.shared.requests, request_key(&names, record));
-        series.observe(record.class(), record.duration());
+        count_request(&series, record);
         if let Some(listener) = names.listener(record.listener).and_then(|name| self.listeners.by_name(name))
         {
             count_reason(listener, record);
@@ -205,6 +205,13 @@ impl<T> Scopes<T> {
 
     fn by_name(&self, name: &Arc<str>) -> Option<&Arc<T>> {
         self.by_name.get(name)
+    }
+}
+
+fn count_request(series: &RequestSeries, record: &Record) {
+    series.observe(record.class(), record.duration());
+    if record.grpc_status != NONE_8 {
+        series.grpc(record.grpc_status);
     }
 }
 

@@ -224,7 +224,10 @@ mod tests {
         let mut streamed = Body::of_stream(None, false);
         streamed.trailers_mut().unwrap().extend_from_slice(b"x: y\r\n");
         assert_eq!(framed(&mut streamed, &[b"hello", b""], true), whole);
-        assert_eq!(framed(&mut Body::of_stream(None, false), &[b"hello", b""], true), "5\r\nhello\r\n0\r\n\r\n");
+        assert_eq!(
+            framed(&mut Body::of_stream(None, false), &[b"hello", b""], true),
+            "5\r\nhello\r\n0\r\n\r\n"
+        );
         assert_eq!(framed(&mut Body::of_stream(Some(5), false), &[b"hel", b"lo"], true), "hello");
     }
 

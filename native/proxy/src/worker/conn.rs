@@ -115,6 +115,8 @@ pub(crate) struct Exchange {
     pub(crate) due: Option<Nanos>,
     /// gRPC: refusals of ours are told as such, and the status is read from the trailers.
     pub(crate) grpc: bool,
+    /// When the time is up that the client gave its call.
+    pub(crate) call_ends: Option<Nanos>,
     pub(crate) record: Record,
     pub(crate) rule: Option<RuleId>,
     /// Picked once; the place is picked per attempt.
@@ -241,6 +243,7 @@ impl Exchange {
             ghost: false,
             due: None,
             grpc: false,
+            call_ends: None,
             record,
             rule: None,
             service: None,

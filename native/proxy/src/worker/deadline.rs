@@ -67,6 +67,9 @@ impl Worker {
             Some(until)
         } else if x.tunnel.open || (x.head_sent && x.request.is_done()) {
             idle
+        } else if x.grpc {
+            // Streams may say nothing for long: the call has begun with its head.
+            if x.head_sent { idle } else { limits.request.map(|limit| Nanos(x.record.at.head).after(limit)) }
         } else if x.request.is_done() {
             let ended = *x.request_ended.get_or_insert(now);
             limits.request.map(|limit| ended.after(limit))
@@ -76,8 +79,8 @@ impl Worker {
         };
         let client = x.client;
         if x.is_stream() {
-            x.due = due;
-            if let Some(due) = due {
+            x.due = due.into_iter().chain(x.call_ends).min();
+            if let Some(due) = x.due {
                 self.bring_forward(client, due);
             }
             return;
@@ -98,9 +101,13 @@ impl Worker {
         if x.tunnel.open {
             return self.close_tunnel(exchange, Reason::StreamIdle, false);
         }
+        if x.call_ends.is_some_and(|ends| ends <= now) {
+            x.record.flags.insert(Flags::TIMEOUT);
+            return self.attempt_failed(exchange, Reason::DeadlineExceeded);
+        }
         let silent =
             x.limits().and_then(|limits| limits.stream_idle).is_some_and(|idle| x.moved.after(idle) <= now);
-        if x.request.is_done() || silent {
+        if x.request.is_done() || x.grpc || silent {
             return self.time_out(exchange);
         }
         // Is it the client that is slow, or the upstream that does not take more?

@@ -9,7 +9,6 @@ use crate::slab::Id;
 use crate::telemetry::{Flags, NONE_32, Reason};
 use std::rc::Rc;
 use std::sync::Arc;
-use tulle_decide::h2::ErrorCode;
 use tulle_decide::retry::{Exposure, Failure, Replay, Resent, RetryFacts, Reused, may_resend, may_retry};
 
 /// How much of a request is kept for another attempt.
@@ -269,9 +268,7 @@ impl Worker {
         let client = x.client;
         let only_close_ends_it = x.ends_by_close;
         if let Some(stream) = x.client_stream {
-            if let Some(mux) = self.mux(client) {
-                mux.h2.reset(stream, ErrorCode::InternalError);
-            }
+            self.cut_stream(exchange, (client, stream), reason);
             return self.end_exchange(exchange, reason);
         }
         self.end_exchange(exchange, reason);

@@ -57,7 +57,7 @@ impl Worker {
     }
 
     /// Lets the record be read by metrics and log, and the exchange be used again.
-    fn close_record(&mut self, exchange: Id) {
+    pub(super) fn close_record(&mut self, exchange: Id) {
         self.stop_waiting(exchange);
         let Some(mut x) = self.exchanges.remove(exchange) else { return };
         x.record.at.done = clock::now().0;

@@ -6,7 +6,9 @@ use crate::clock;
 use crate::slab::Id;
 use crate::telemetry::admin::Answer;
 use crate::telemetry::{Flags, Reason};
-use tulle_decide::http::{Local, Method, Reject, Version, list_local, reason_phrase, write_local};
+use tulle_decide::http::{
+    Local, Method, Reject, Version, list_grpc_status, list_local, reason_phrase, write_local,
+};
 
 /// What is said, before the connection's own lines.
 struct Saying<'a> {
@@ -96,13 +98,18 @@ impl Worker {
         x.record.status = saying.status;
         x.record.flags.insert(Flags::LOCAL_REPLY);
         x.record.at.first_out = self.now.0;
+        let grpc = x.grpc.then(|| x.record.reason.facts().grpc);
+        if let Some(status) = grpc {
+            x.record.status = 200;
+            x.record.grpc_status = status;
+        }
         let local = Local {
-            status: saying.status,
+            status: if grpc.is_some() { 200 } else { saying.status },
             reason: saying.code,
             date: self.date.at(clock::wall()),
-            content_type: saying.content_type,
+            content_type: if grpc.is_some() { "application/grpc" } else { saying.content_type },
             headers: saying.headers,
-            body: saying.body,
+            body: if grpc.is_some() { b"" } else { saying.body },
             close: !x.keep_alive,
             keep_alive: x.version == Version::Http10,
             head_only: x.method == Method::Head,
@@ -110,39 +117,38 @@ impl Worker {
         let content = local.content();
         let mut out = std::mem::take(&mut self.scratch.head);
         out.clear();
-        match (x.client_stream, x.client) {
-            (Some(stream), client) => {
-                list_local(&mut out, &local);
-                x.record.head_out = u32::try_from(out.len()).unwrap_or(u32::MAX);
-                x.response = Body::of_stream(None, content.is_empty());
-                x.outbox.bytes.clear(&mut self.io.pool);
-                x.outbox.bytes.push(content, &mut self.io.pool);
-                x.outbox.ended = true;
-                let ended = content.is_empty();
-                if !x.ghost
-                    && let Some(mux) = self.mux(client)
-                {
-                    mux.send_head(stream, &out, ended);
-                }
-                self.mark_dirty(client);
-                self.scratch.head = out;
-                if ended {
-                    self.finish(exchange);
-                } else {
-                    self.arm(exchange);
-                    self.pump_outbox(exchange);
-                }
+        let client = x.client;
+        if let Some(stream) = x.client_stream {
+            list_local(&mut out, &local);
+            if let Some(status) = grpc {
+                list_grpc_status(&mut out, status, saying.code);
             }
-            (None, _) => {
-                write_local(&mut out, &local);
-                x.record.head_out = u32::try_from(out.len() - content.len()).unwrap_or(u32::MAX);
-                x.response.bytes = content.len() as u64;
-                let sent = self.send_to_client(exchange, &[&out]);
-                self.scratch.head = out;
-                if sent {
-                    self.finish(exchange);
-                }
+            x.record.head_out = u32::try_from(out.len()).unwrap_or(u32::MAX);
+            let ended = content.is_empty();
+            x.response = Body::of_stream(None, ended);
+            x.outbox.bytes.clear(&mut self.io.pool);
+            x.outbox.bytes.push(content, &mut self.io.pool);
+            x.outbox.ended = true;
+            if let Some(mux) =
+                self.conns.get_mut(client).and_then(|conn| conn.mux.as_mut()).filter(|_| !x.ghost)
+            {
+                mux.send_head(stream, [&out, b""], ended);
             }
+            self.scratch.head = out;
+            self.mark_dirty(client);
+            if ended {
+                return self.finish(exchange);
+            }
+            self.arm(exchange);
+            return self.pump_outbox(exchange);
+        }
+        write_local(&mut out, &local);
+        x.record.head_out = u32::try_from(out.len() - content.len()).unwrap_or(u32::MAX);
+        x.response.bytes = content.len() as u64;
+        let sent = self.send_to_client(exchange, &[&out]);
+        self.scratch.head = out;
+        if sent {
+            self.finish(exchange);
         }
     }
 

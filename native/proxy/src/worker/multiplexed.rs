@@ -12,8 +12,11 @@ use crate::running::Place;
 use crate::slab::Id;
 use crate::telemetry::{Flags, Reason};
 use std::rc::Rc;
+use std::time::Duration;
+use tulle_decide::grpc;
 use tulle_decide::h2::{ErrorCode, Event, Phase as Lists, Role as Side, StreamId};
-use tulle_decide::http::{Block, response_of, trailers_of};
+use tulle_decide::hpack::Indexing;
+use tulle_decide::http::{Block, list_line, response_of, trailers_of};
 
 impl Worker {
     /// Finds a connection with room for a stream, or opens one.
@@ -85,13 +88,12 @@ impl Worker {
         for exchange in waiting {
             let stream = self.mux(id).and_then(|mux| mux.h2.open(tag(exchange)));
             let Some(x) = self.exchanges.get_mut(exchange) else { continue };
-            match stream {
-                Some(stream) => self.attached_stream(exchange, (id, stream), false),
-                None => {
-                    x.upstream = None;
-                    x.attempts = x.attempts.saturating_sub(1);
-                    self.attempt(exchange, false);
-                }
+            if let Some(stream) = stream {
+                self.attached_stream(exchange, (id, stream), false);
+            } else {
+                x.upstream = None;
+                x.attempts = x.attempts.saturating_sub(1);
+                self.attempt(exchange, false);
             }
         }
         self.mark_dirty(id);
@@ -121,9 +123,17 @@ impl Worker {
         }
         let (head, body) = x.replay.split_at(x.replay_head.min(x.replay.len()));
         x.unsent = body.len();
-        let done = x.request.is_done();
+        let end = x.request.is_done() && body.is_empty() && x.request.trailers().is_empty();
+        let deadline = &mut self.scratch.text;
+        deadline.clear();
+        if let Some(ends) = x.call_ends {
+            let left = &mut self.scratch.path;
+            left.clear();
+            grpc::write_timeout(Duration::from_nanos(ends.0.saturating_sub(stamp)), left);
+            list_line(deadline, Indexing::Without, b"grpc-timeout", left);
+        }
         if let Some(mux) = conn.mux.as_mut() {
-            mux.send_head(stream, head, done && body.is_empty() && x.request.trailers().is_empty());
+            mux.send_head(stream, [head, deadline], end);
         }
         self.mark_dirty(id);
         self.send_replay(exchange);

@@ -2,10 +2,12 @@
 //!
 //! In: readiness of the connection. Out: events for `streams` (a client's) or `multiplexed` (an upstream's).
 
-use super::conn::{Conn, Phase, Role};
+use super::conn::{Conn, Exchange, Phase, Role};
 use super::{TURNS, Worker};
 use crate::slab::Id;
-use tulle_decide::h2::{Config, Connection, ErrorCode, Millis, Role as Side, StreamId};
+use crate::telemetry::{Flags, Reason};
+use std::rc::Rc;
+use tulle_decide::h2::{Broken, Config, Connection, ErrorCode, Millis, Role as Side, StreamId};
 use tulle_decide::http::{HeadLimits, list_trailers, listed};
 
 /// DESIGN: what a peer may send ahead per stream, and on all of them.
@@ -38,10 +40,10 @@ impl Mux {
         Box::new(Self { h2: Connection::new(&config), dirty: false, waiting: Vec::new() })
     }
 
-    /// Sends a head, given as a list of lines.
-    pub(super) fn send_head(&mut self, stream: StreamId, list: &[u8], end: bool) {
+    /// Sends a head, given as lists of lines.
+    pub(super) fn send_head(&mut self, stream: StreamId, lists: [&[u8]; 2], end: bool) {
         self.h2.headers(stream, end, |block| {
-            for line in listed(list) {
+            for line in lists.into_iter().flat_map(listed) {
                 block.line(line.name, line.value, line.indexing);
             }
         });
@@ -63,7 +65,7 @@ impl Mux {
         if end && !trailers.is_empty() {
             text.clear();
             list_trailers(text, trailers);
-            self.send_head(stream, text, true);
+            self.send_head(stream, [text, b""], true);
         }
     }
 }
@@ -113,12 +115,11 @@ impl Worker {
         let mut buffer = std::mem::take(&mut self.scratch.read);
         buffer.clear();
         let filled = conn.link.fill(&mut buffer, &mut self.io);
-        let again = match filled {
-            Ok(_) => self.received(id, &mut buffer),
-            Err(_) => {
-                self.abandon(id);
-                false
-            }
+        let again = if filled.is_ok() {
+            self.received(id, &mut buffer)
+        } else {
+            self.abandon(id);
+            false
         };
         self.scratch.read = buffer;
         again
@@ -162,8 +163,13 @@ impl Worker {
         {
             let upstream = matches!(conn.role, Role::Upstream(_));
             let rest = buffer.get_mut(used..).unwrap_or_default();
-            let Ok(received) = mux.h2.receive(rest, now, &mut self.scratch.text, &mut block) else {
-                break; // the reason is in the output, which is flushed, and then the connection ends
+            let received = match mux.h2.receive(rest, now, &mut self.scratch.text, &mut block) {
+                Ok(received) => received,
+                Err(broken) => {
+                    // GOAWAY is in the output, which is flushed; then the connection ends.
+                    self.mux_broken(id, broken);
+                    break;
+                }
             };
             used += received.consumed;
             match received.event {
@@ -175,6 +181,21 @@ impl Worker {
         }
         self.block = block;
         used
+    }
+
+    /// A client's connection broke the rules: a record of its own says which.
+    fn mux_broken(&mut self, id: Id, broken: Broken) {
+        let (config, now) = (Rc::clone(&self.config), self.now);
+        let Some(Role::Client(client)) = self.conns.get(id).map(|conn| &conn.role) else { return };
+        let mut ended = Exchange::new(config, id, client, now, now);
+        ended.record.flags.insert(Flags::H2);
+        ended.record.reason = match broken.code {
+            ErrorCode::EnhanceYourCalm => Reason::Http2Flood,
+            _ => Reason::Http2Error,
+        };
+        ended.record.detail = broken.reason;
+        let exchange = self.new_exchange(ended);
+        self.close_record(exchange);
     }
 
     /// There is, or may be, something to write: at the end of the turn.

@@ -8,11 +8,13 @@ use super::config::WorkerListener;
 use super::conn::{Exchange, Phase};
 use super::ids::{hex32, traceparent, unhex};
 use super::{Scratch, Worker};
+use crate::clock::Nanos;
 use crate::engine::Pressure;
 use crate::slab::Id;
 use crate::telemetry::admin::{self, Answer, Question};
 use crate::telemetry::{Flags, NONE_16, Reason, RequestId, Text};
 use std::rc::Rc;
+use tulle_decide::grpc;
 use tulle_decide::h2::StreamId;
 use tulle_decide::http::{
     self as http, Edits, FieldKind, Fields, Forwarded, Framing, HeadLimits, Method, Normalized, Reject,
@@ -329,6 +331,7 @@ impl Worker {
             request_id: own_id.as_ref().map(<[u8; 32]>::as_slice),
             traceparent: trace.as_ref().map(<[u8; 55]>::as_slice),
             via: listener.forwarded.via.as_deref().map(str::as_bytes),
+            own_deadline: x.call_ends.is_some() && x.service.as_ref().is_some_and(|service| service.http2),
             identity: client.identity.as_deref().filter(|_| listener.forward_identity),
             upgrade: x.upgrade,
         };
@@ -397,6 +400,13 @@ impl Exchange {
         self.upgrade =
             self.listener.upgrade && request.upgrade.is_some_and(|upgrade| is_tunnelled(upgrade.of(head)));
         self.connect = request.method == Method::Connect;
+        if request.version == Version::Http2 {
+            self.record.flags.insert(Flags::H2);
+            self.grpc = fields.values(head, b"content-type").any(grpc::is_grpc);
+            let timeout = fields.only(FieldKind::GrpcTimeout).filter(|_| self.grpc);
+            let timeout = timeout.and_then(|field| grpc::timeout(field.value.of(head)));
+            self.call_ends = timeout.map(|timeout| Nanos(self.record.at.head).after(timeout));
+        }
         let record = &mut self.record;
         record.head_in = request.len;
         record.method = Text::new(request.method_text.of(head));

@@ -8,6 +8,7 @@ use crate::slab::Id;
 use crate::telemetry::{Flags, Reason};
 use std::io::ErrorKind;
 use std::rc::Rc;
+use tulle_decide::grpc;
 use tulle_decide::http::{
     ClientConnection, Edits, FieldKind, Fields, ResponseFraming, ResponseHead, ResponseParts, Version,
     find_head_end, list_response, parse_response, write_response,
@@ -183,7 +184,7 @@ impl Worker {
         let edits = Edits::NONE;
         let parts =
             ResponseParts { head, response, fields, framing, connection, edits, via: None, date: None };
-        let Some(x) = self.exchanges.get(exchange) else { return None };
+        let x = self.exchanges.get(exchange)?;
         let mut out = std::mem::take(&mut self.scratch.head);
         out.clear();
         let sent = match x.client_stream {
@@ -192,7 +193,7 @@ impl Worker {
                 let client = x.client;
                 list_response(&mut out, &parts);
                 if let Some(mux) = self.mux(client) {
-                    mux.send_head(stream, &out, false);
+                    mux.send_head(stream, [&out, b""], false);
                 }
                 self.mark_dirty(client);
                 true
@@ -243,6 +244,11 @@ impl Worker {
         x.record.status = parsed.status;
         x.record.at.response = now.0;
         x.record.at.first_out = now.0;
+        if x.grpc
+            && let Some(status) = fields.values(head, b"grpc-status").next()
+        {
+            x.record.grpc_status = grpc::status(status); // an answer of trailers only
+        }
         let config = Rc::clone(&x.config);
         let listener = Rc::clone(&x.listener);
         let edits = x.rule.and_then(|rule| config.edits(rule)).map_or(Edits::NONE, |(_, response)| response);
@@ -304,6 +310,11 @@ impl Worker {
             return Took::Over;
         }
         if done {
+            if x.grpc
+                && let Some(status) = grpc::status_in(x.response.trailers())
+            {
+                x.record.grpc_status = status;
+            }
             self.finish(exchange);
             return Took::Over;
         }
@@ -320,7 +331,7 @@ impl Worker {
                 && !head.is_empty()
             {
                 match (stream, conn.mux.as_mut()) {
-                    (Some(stream), Some(mux)) => mux.send_head(stream, head, false),
+                    (Some(stream), Some(mux)) => mux.send_head(stream, [head, b""], false),
                     _ => {
                         let _client_is_gone = conn.link.send(&[head], &mut self.io);
                     }

@@ -96,7 +96,7 @@ impl Worker {
             let trailers = if step.done { x.response.trailers() } else { b"" };
             let head_ends = step.done && content.is_empty() && trailers.is_empty();
             if !head.is_empty() {
-                mux.send_head(stream, head, head_ends);
+                mux.send_head(stream, [head, b""], head_ends);
             }
             if head.is_empty() || !head_ends {
                 mux.send_body(stream, content, step.done, trailers, &mut self.scratch.text);

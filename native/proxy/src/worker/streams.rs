@@ -8,7 +8,7 @@ use super::mux::{Mux, tag, tagged};
 use crate::slab::Id;
 use crate::telemetry::{Flags, Reason};
 use tulle_decide::h2::{ErrorCode, Event, Phase as Lists, Role as Side, StreamId};
-use tulle_decide::http::{Block, Reject, request_of, trailers_of};
+use tulle_decide::http::{Block, Reject, list_grpc_status, request_of, trailers_of};
 
 /// How long a reset stream still counts against its connection's limit, where the upstream was told to stop: it may take
 /// as long to notice.
@@ -166,6 +166,22 @@ impl Worker {
         if let Some(due) = self.exchanges.get(exchange).and_then(|x| x.due) {
             self.bring_forward(id, due);
         }
+    }
+
+    /// An answer breaks off: gRPC is told why in trailers, others by a reset.
+    pub(super) fn cut_stream(&mut self, exchange: Id, (client, stream): (Id, StreamId), reason: Reason) {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        let Some(mux) = self.conns.get_mut(client).and_then(|conn| conn.mux.as_mut()) else { return };
+        if x.grpc {
+            x.record.grpc_status = reason.facts().grpc;
+            let text = &mut self.scratch.text;
+            text.clear();
+            list_grpc_status(text, x.record.grpc_status, reason.code());
+            mux.send_head(stream, [text, b""], true);
+        } else {
+            mux.h2.reset(stream, ErrorCode::InternalError);
+        }
+        self.mark_dirty(client);
     }
 
     /// An exchange that ran on a stream has ended: the stream no longer counts.

@@ -226,7 +226,7 @@ impl Worker {
 
     /// Whoever waited for the connection hears that there will be none.
     pub(super) fn connection_failed(&mut self, id: Id, reason: Reason) {
-        match self.conns.get(id).and_then(|conn| conn.state()) {
+        match self.conns.get(id).and_then(Conn::state) {
             Some(State::Connecting(exchange)) => self.attempt_failed(exchange, reason),
             Some(State::Opening) => self.mux_failed(id, reason),
             _ => {}
@@ -275,7 +275,7 @@ impl Worker {
     }
 
     fn established(&mut self, id: Id) {
-        match self.conns.get(id).and_then(|conn| conn.state()) {
+        match self.conns.get(id).and_then(Conn::state) {
             Some(State::Opening) => self.mux_established(id),
             Some(State::Connecting(exchange)) => {
                 if let Some(conn) = self.conns.get_mut(id) {

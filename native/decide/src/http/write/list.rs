@@ -38,6 +38,17 @@ pub fn listed(mut records: &[u8]) -> impl Iterator<Item = Listed<'_>> {
     })
 }
 
+/// Appends a line.
+pub fn list_line(out: &mut Vec<u8>, indexing: Indexing, name: &[u8], value: &[u8]) {
+    put(out, indexing, name, &[value]);
+}
+
+/// Appends how a gRPC call ended: a status, 0 to 16, and a message of plain ASCII without `%`.
+pub fn list_grpc_status(out: &mut Vec<u8>, status: u8, message: &str) {
+    put(out, Indexing::Incremental, b"grpc-status", &[itoa::Buffer::new().format(status).as_bytes()]);
+    put(out, Indexing::Incremental, b"grpc-message", &[message.as_bytes()]);
+}
+
 /// Appends trailers, given as `name: value CRLF` lines, as a list.
 pub fn list_trailers(out: &mut Vec<u8>, lines: &[u8]) {
     for (name, value) in text_lines(lines) {
@@ -64,11 +75,10 @@ impl<'a> List<'a> {
     }
 
     fn indexing(&self, field: &Field) -> Indexing {
-        if self.chosen {
-            field.indexing
-        } else {
-            indexing(field.kind, field.name.of(self.head), field.value.len())
-        }
+        let own = indexing(field.kind, field.name.of(self.head), field.value.len());
+        // One connection to an upstream carries requests of many clients: none of them may find out what another's
+        // credentials are by how small its own guesses become.
+        if self.chosen && own != Indexing::Never { field.indexing } else { own }
     }
 }
 

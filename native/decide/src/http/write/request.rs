@@ -53,6 +53,8 @@ pub struct RequestParts<'a> {
     pub via: Option<&'a [u8]>,
     /// The value of `x-forwarded-client-cert`; the client's own identity fields are dropped either way.
     pub identity: Option<&'a [u8]>,
+    /// True: `grpc-timeout` is left out; whoever sends the head says what is left of it.
+    pub own_deadline: bool,
     /// True: an upgrade is tunnelled, so Upgrade goes along (where the head has a valid one).
     pub upgrade: bool,
 }
@@ -177,6 +179,7 @@ fn field_line(lines: &mut impl Lines, parts: &RequestParts<'_>, plan: &Plan, fie
             if !parts.forwarded.trust => {}
         K::ForwardedFor if here == plan.last_for => lines.append(field, [parts.forwarded.for_ip, b""]),
         K::Via if here == plan.last_via => via_line(lines, parts, Some(field)),
+        K::GrpcTimeout if parts.own_deadline => {}
         K::RequestId if plan.request_id => {}
         K::Traceparent | K::Tracestate if plan.traceparent => {}
         K::Trailer if parts.framing == Framing::Chunked => lines.keep(field),

@@ -5,7 +5,7 @@
 
 use super::super::identities::Identities;
 use super::super::names::Names;
-use super::super::record::{Record, RequestId};
+use super::super::record::{NONE_8, Record, RequestId};
 use std::io::Write;
 use std::time::Duration;
 
@@ -57,6 +57,11 @@ fn request(line: &mut Line<'_>, record: &Record) {
     line.bytes("method", Some(record.method.as_bytes()).filter(|method| !method.is_empty()));
     line.bytes("path", Some(record.path.as_bytes()).filter(|path| !path.is_empty()));
     line.number("status", (record.status != 0).then(|| u64::from(record.status)), integer);
+    line.number(
+        "grpc_status",
+        (record.grpc_status != NONE_8).then(|| u64::from(record.grpc_status)),
+        integer,
+    );
     let reason = record.reason.facts();
     line.text("reason", Some(reason.code));
     line.text("detail", (!record.detail.is_empty()).then_some(record.detail));

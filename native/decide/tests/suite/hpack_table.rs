@@ -1,5 +1,4 @@
 //! HPACK case by case: blocks that must be refused and for what, sizes at which entries are evicted, size updates.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use tulle_decide::hpack::{Decoder, Encoder, HpackError, Indexing, Line};
 use tulle_decide::http::FieldKind;

@@ -1,6 +1,5 @@
 //! Properties of HPACK over generated lines and blocks: what is encoded decodes to the same, through evictions, wraps
 //! and changes of size; the table is the one of a plain model; another implementation reads and writes the same.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use proptest::prelude::*;
 use std::collections::VecDeque;

@@ -1,38 +1,8 @@
 //! The hot path's promise for HPACK: in steady state, decoding and encoding allocate nothing, whether lines come from a
 //! table, go into it, or are written out; and an unused connection holds no memory.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use crate::counting::allocations;
 use tulle_decide::hpack::{Decoder, Encoder, Indexing, Line};
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call is passed to the system's allocator unchanged; counting touches only a thread-local integer
-// without a destructor, which neither allocates nor unwinds.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps GlobalAlloc's contract.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: as above.
-        unsafe { System.realloc(ptr, layout, new_size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 /// A request whose `turn` is in a value that is inserted, in one that is not, and in one that nobody may keep.
 fn exchange(
@@ -68,23 +38,23 @@ fn steady_state_allocates_nothing() {
     for turn in 0..500 {
         exchange(&mut encoder, &mut decoder, turn, &mut block, &mut scratch);
     }
-    let before = ALLOCATIONS.get();
+    let before = allocations();
     let mut bytes = 0;
     for turn in 500..2500 {
         bytes += exchange(&mut encoder, &mut decoder, turn, &mut block, &mut scratch);
     }
-    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert_eq!(allocations() - before, 0);
     assert_eq!(bytes, 2000 * (11 + 24 + 28 + 16 + 11 + 17 + 10));
 }
 
 #[test]
 fn an_unused_connection_holds_nothing() {
-    let before = ALLOCATIONS.get();
+    let before = allocations();
     let (mut encoder, mut decoder) = (Encoder::new(3), Decoder::new(65_536));
     decoder.acknowledged();
     encoder.set_limit(100);
     decoder.decode(&[0x20, 0x82, 0x86], &mut Vec::new(), |_| {}).unwrap();
-    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert_eq!(allocations() - before, 0);
     assert_eq!((encoder.memory(), decoder.memory()), (0, 0));
     assert!(size_of::<Encoder>() <= 160 && size_of::<Decoder>() <= 112);
 }
