@@ -60,7 +60,9 @@ function findGo() {
   try {
     return fetchToolchain('go');
   } catch (cause) {
-    throw new StepError(`Go ${GO} or later is needed (https://go.dev/dl); fetching it failed: ${cause.message}`);
+    throw new StepError(
+      `Go ${GO} or later is needed (https://go.dev/dl); fetching it failed: ${cause.message}`,
+    );
   }
 }
 
