@@ -134,7 +134,9 @@ const DIGITS = new Map([
 ]);
 
 /** The status that begins a header list; undefined: it begins otherwise (trailers). */
-export function statusOf(block: Buffer): number | undefined {
+export function statusOf(list: Buffer): number | undefined {
+  // Changes of the table's size come first (RFC 7541 section 4.2), each of one byte because it shrinks to nothing.
+  const block = list.subarray(list.findIndex((byte) => byte >> 5 !== 1));
   const first = block[0] ?? 0;
   const fixed: Record<number, number> = { 8: 200, 9: 204, 10: 206, 11: 304, 12: 400, 13: 404, 14: 500 };
   if (first >= 0x80) return fixed[first & 127];
