@@ -70,7 +70,8 @@ impl Worker {
                 let seed = self.random.next();
                 self.stop_waiting(exchange);
                 if let Some(conn) = self.conns.get_mut(id) {
-                    let mut mux = Mux::new(Side::Client, super::request::UPSTREAM_HEAD, (false, seed));
+                    let mut mux =
+                        Mux::new(Side::Client, (super::request::UPSTREAM_HEAD, STREAMS), (false, seed));
                     mux.waiting.push(exchange);
                     conn.mux = Some(mux);
                 }
@@ -270,6 +271,9 @@ impl Worker {
             return;
         }
         self.final_head(exchange, (block.head(), &parsed, block.fields()), &mut [], end);
+        if self.exchanges.get(exchange).is_some_and(|x| x.tunnel.streamed) {
+            self.request_wanted(exchange); // what the client said ahead of the agreement
+        }
     }
 
     fn bad_answer(&mut self, exchange: Id, detail: &'static str) {

@@ -25,7 +25,8 @@ impl Worker {
         let Some(client) = conn.client() else { return };
         client.phase = Phase::Mux;
         let listener = &client.listener;
-        let (limits, idle_ms, upgrade) = (listener.head, listener.limits.idle_timeout_ms, listener.upgrade);
+        let limits = (listener.head, listener.limits.streams);
+        let (idle_ms, upgrade) = (listener.limits.idle_timeout_ms, listener.upgrade);
         conn.mux = Some(Mux::new(Side::Server, limits, (upgrade, seed)));
         self.set_deadline(id, self.now.after_ms(idle_ms));
         self.mark_dirty(id);
