@@ -28,7 +28,9 @@ impl Worker {
         pool: Id,
     ) {
         let tunnel = self.exchanges.get(exchange).is_some_and(|x| x.upgrade);
-        for id in self.muxes_of(pool) {
+        let mut index = 0;
+        while let Some(id) = self.mux_of(pool, index) {
+            index += 1;
             let Some(conn) = self.conns.get_mut(id) else { continue };
             let (state, streams) = (conn.state(), conn.streams());
             let Some(mux) = conn.mux.as_mut() else { continue };
@@ -253,7 +255,8 @@ impl Worker {
         let Some(exchange) = self.exchange_of(id, stream) else { return };
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
         if phase == Lists::Later {
-            let kept = x.response.trailers_mut().map(|trailers| trailers_of(block, trailers));
+            let kept =
+                x.response.trailers_mut(&mut self.io.pool).map(|trailers| trailers_of(block, trailers));
             return match kept {
                 Some(Err(bad)) => self.bad_answer(exchange, bad.reason),
                 Some(Ok(())) | None => self.answer_data(exchange, &mut [], true),

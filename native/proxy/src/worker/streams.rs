@@ -83,7 +83,7 @@ impl Worker {
     fn request_trailers(&mut self, id: Id, stream: StreamId, block: &Block) {
         let Some(exchange) = self.exchange_of(id, stream) else { return };
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
-        let Some(trailers) = x.request.trailers_mut() else { return };
+        let Some(trailers) = x.request.trailers_mut(&mut self.io.pool) else { return };
         if let Err(reject) = trailers_of(block, trailers) {
             return self.malformed(exchange, reject);
         }
