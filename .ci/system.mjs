@@ -7,6 +7,7 @@ import { command, say } from './steps.mjs';
 export const forTests = [
   ['cc', 'build-essential'],
   ['curl', 'curl'],
+  ['go', 'golang-go'],
   ['openssl', 'openssl'],
 ];
 /** What the drills of `npm run test:long` run beside them: a Docker, and a base for its image without a registry. */

@@ -7,6 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import readline from 'node:readline';
 import { fuzzTargets } from './fuzz.mjs';
+import { ensureGoPrograms } from './go.mjs';
 import { createReport } from './report.mjs';
 import { build, buildTests, cargoEnv, files, root, run, StepError, say } from './steps.mjs';
 import { ensurePrograms, forLong, forTests } from './system.mjs';
@@ -154,6 +155,7 @@ async function tapSuites(add) {
 await run(async () => {
   const line = await ensurePrograms(long ? forLong : forTests);
   if (line) throw new StepError(`missing programs; install them with: ${line}`);
+  await ensureGoPrograms();
   await build();
   await buildTests();
   const report = createReport({ strict: process.env.CI === 'true' || process.env.CI === '1' });

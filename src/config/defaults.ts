@@ -11,6 +11,7 @@ export const DEFAULTS = {
 
   listener: {
     connections: 65_536,
+    streams: 100,
     headerBytes: 61_440,
     headerFields: 100,
     headerTimeout: '10s',

@@ -85,6 +85,10 @@ forwarded: ForwardedHeaders,
  */
 paths: PathRules, 
 /**
+ * Whether HTTP/1 is served. False: HTTP/2 only, by ALPN or, without TLS, by its preface.
+ */
+http1: boolean, 
+/**
  * Whether requests may ask for another protocol (`Upgrade: websocket`, …).
  */
 upgrade: boolean, 
@@ -216,6 +220,10 @@ export type Limits = {
  * Open connections; further ones are closed at once.
  */
 connections: number, 
+/**
+ * Requests under way on one connection of HTTP/2, 1 to 32,767.
+ */
+streams: number, 
 /**
  * Bytes of a request head.
  */

@@ -1,8 +1,9 @@
 // Proxies inside the test's own process.
 
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createProxy, type ProxyConfig, type TulleProxy } from '../../src/index.js';
-import { runTulle, type Scope, temporaryFolder } from '../process.js';
+import { type Running, runTulle, type Scope, startTulle, temporaryFolder } from '../process.js';
 import { PATIENCE_MS } from './wire.js';
 
 /** Nothing is added to heads: what goes upstream is what the client sent, rebuilt. */
@@ -51,4 +52,32 @@ export async function untilDeserted(proxy: TulleProxy): Promise<void> {
     if (Date.now() > end) throw new Error(`still connected: ${JSON.stringify(proxy.stats().listeners)}`);
     await new Promise(setImmediate);
   }
+}
+
+/** A proxy in a process of its own, of which time and memory can be told apart from the test's. */
+export interface ProxyProcess extends Running {
+  /** Resident memory in bytes. */
+  memory(): number;
+  /** Processor time so far, in ms. */
+  processor(): number;
+}
+
+/** Starts `tulle proxy` with this configuration; ends with the scope. */
+export async function startProxyProcess(scope: Scope, config: ProxyConfig): Promise<ProxyProcess> {
+  const file = path.join(temporaryFolder(scope), 'proxy.yaml');
+  writeFileSync(file, JSON.stringify(config));
+  const running = startTulle(scope, ['proxy', '--config', file]);
+  await running.says(/^ready/m);
+  const proc = (name: string): string => readFileSync(`/proc/${running.child.pid}/${name}`, 'utf8');
+  return {
+    ...running,
+    memory: () => Number(/^VmRSS:\s+(\d+) kB/m.exec(proc('status'))?.[1]) * 1024,
+    // The kernel counts in hundredths of a second; fields are counted behind the name, which may hold spaces.
+    processor: () => {
+      const fields = proc('stat')
+        .replace(/^.*\) /s, '')
+        .split(' ');
+      return (Number(fields[11]) + Number(fields[12])) * 10;
+    },
+  };
 }

@@ -1,7 +1,9 @@
 // Connections that are forwarded as they are: TCP, TLS by its name, the PROXY protocol, and what is told apart.
 
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
+import http2 from 'node:http2';
 import net from 'node:net';
 import path from 'node:path';
 import type tls from 'node:tls';
@@ -691,7 +693,7 @@ t.test('a listener that tells protocols apart', async (t) => {
   const { proxy, target, port, log, connect } = await rig(t, {
     listener: {
       protocol: 'auto',
-      tls: { certificates: [certificate] },
+      tls: { certificates: [certificate], alpn: ['h2', 'http/1.1'] },
       routes: [{ hostnames: ['passed.test'], backends: [{ service: 'passed' }] }],
     },
     services: {
@@ -755,10 +757,17 @@ t.test('a listener that tells protocols apart', async (t) => {
   opaque.finish();
   t.match(await log.one(), { service: 'db', sni: 'api.example.test', flags: ['tls', 'connection'] });
 
-  const preface = await connect();
-  await preface.send('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
-  t.ok(await isClosed(preface));
-  t.match(await log.one(), { reason: 'version_not_supported', detail: 'http2' });
+  for (const url of [`http://${HOST}:${port}`, `https://${HOST}:${port}`]) {
+    const session = http2.connect(url, { ca: pem('ca.crt'), servername: 'api.example.test' });
+    const stream = session.request({ ':path': '/two' });
+    const [headers] = (await once(stream, 'response')) as [http2.IncomingHttpHeaders];
+    t.equal(headers[':status'], 200, `HTTP/2 at ${url}`);
+    t.equal(upstream.seen.at(-1)?.url, '/two');
+    stream.resume();
+    await once(stream, 'close');
+    session.close();
+    t.match(await log.one(), { status: 200, service: 'api' });
+  }
   const broken = await connect();
   await broken.send('\x16\x03\x01\0\x05\x01\0\0\x01\x03');
   t.ok(await isClosed(broken));
@@ -1052,6 +1061,32 @@ services: { db: { protocol: tcp, endpoints: ["${HOST}:${target}"] } }
   t.equal((await proxy.ended).status, 0);
   const log = new Log(path.join(folder, 'access.json'));
   t.match(await log.next(2), [{ reason: 'ok' }, { reason: 'draining', body_in: 6 }]);
+});
+
+t.test('what is under way at the very end is recorded, too', async (t) => {
+  const [port = 0, target = 0] = await freePorts(2);
+  const file = path.join(temporaryFolder(t), 'access.json');
+  const server = await Server.start(t, { port: target });
+  const proxy = await startProxy(t, {
+    workers: 1,
+    accessLog: { requests: 'all', file },
+    listeners: { web: { address: `${HOST}:${port}` } },
+    services: { api: { endpoints: [`${HOST}:${target}`] } },
+    routes: [{ name: 'all', rules: [{ backends: [{ service: 'api' }] }] }],
+  });
+  const one = await Wire.connect(t, { port, host: HOST });
+  await one.send('GET /one HTTP/1.1\r\nHost: a\r\n\r\n');
+  await server.next();
+  const session = http2.connect(`http://${HOST}:${port}`).on('error', () => {});
+  session.request({ ':path': '/two' }).on('error', () => {});
+  await server.next();
+  await proxy.close();
+  session.destroy();
+  const lines = await new Log(file).next(2);
+  t.same(lines.map(({ path, reason }) => [path, reason]).toSorted(), [
+    ['/one', 'draining'],
+    ['/two', 'draining'],
+  ]);
 });
 
 t.test('a burst of connections leaves nothing behind', async (t) => {

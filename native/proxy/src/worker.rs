@@ -22,6 +22,7 @@ mod response;
 mod sides;
 mod sniff;
 mod spin;
+mod stream_tunnel;
 mod streams;
 mod tunnel;
 mod upstream;

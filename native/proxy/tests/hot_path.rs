@@ -1,13 +1,24 @@
 //! What a request costs in steady state: no allocation over plain HTTP/1.1.
 #![expect(unsafe_code, reason = "a counting allocator can be written in no other way")]
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails where it stands")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails where it stands"
+)]
 
+#[path = "../../decide/tests/suite/h2_pair.rs"]
+#[expect(dead_code, reason = "shared with the tests of HTTP/2 itself, which use all of it")]
+mod pair;
+
+use pair::{End, SERVER, ask, serve};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use tulle_decide::h2::{Config, Connection, Event, Role};
 use tulle_proxy::Engine;
 
 thread_local! {
@@ -62,8 +73,38 @@ fn upstream() -> SocketAddr {
     address
 }
 
+/// Sends what one end has to say, reads, and acts on each event.
+fn turn(
+    end: &mut End,
+    stream: &mut TcpStream,
+    input: &mut Vec<u8>,
+    act: impl FnMut(&mut Connection, Event),
+) -> bool {
+    let len = end.conn.output().len();
+    stream.write_all(end.conn.output()).unwrap();
+    end.conn.sent(len);
+    let mut buffer = [0; 16 * 1024];
+    let Ok(count @ 1..) = stream.read(&mut buffer) else { return false };
+    input.extend_from_slice(&buffer[..count]);
+    end.take(input, 0, act);
+    true
+}
+
+/// Answers every gRPC call by HTTP/2.
+fn grpc_upstream() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        EXEMPT.set(true);
+        let (mut end, mut input) = (End::new(&SERVER), Vec::new());
+        let (mut stream, _) = listener.accept().unwrap();
+        while turn(&mut end, &mut stream, &mut input, serve) {}
+    });
+    address
+}
+
 /// The edge example, with one plain listener and one upstream.
-fn snapshot(upstream: SocketAddr) -> String {
+fn snapshot(upstream: SocketAddr, protocol: &str) -> String {
     let text = include_str!("../../../test/golden/edge.snapshot.json");
     let mut snapshot: serde_json::Value = serde_json::from_str(text).unwrap();
     snapshot["workers"] = 1.into();
@@ -76,6 +117,7 @@ fn snapshot(upstream: SocketAddr) -> String {
     for endpoint in snapshot["services"][0]["endpoints"].as_array_mut().unwrap() {
         endpoint["address"]["address"] = upstream.to_string().into();
     }
+    snapshot["services"][0]["protocol"] = protocol.into();
     snapshot.to_string()
 }
 
@@ -91,10 +133,43 @@ fn exchange(client: &mut TcpStream, request: &[u8]) {
     assert!(buffer.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", String::from_utf8_lossy(&buffer[..count]));
 }
 
+/// One after the other, or a test would count what another one's proxy allocates.
 #[test]
-fn a_request_allocates_nothing() {
+fn steady_state_allocates_nothing() {
     EXEMPT.set(true);
-    let engine = Engine::start(snapshot(upstream()).as_bytes()).unwrap();
+    a_request_allocates_nothing();
+    a_grpc_call_allocates_nothing();
+}
+
+fn a_grpc_call_allocates_nothing() {
+    let engine = Engine::start(snapshot(grpc_upstream(), "grpc").as_bytes()).unwrap();
+    let (_, address) = engine.addresses().into_iter().next().unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let (mut client, mut input) = (End::new(&Config { role: Role::Client, ..SERVER }), Vec::new());
+    let mut call = || {
+        ask(&mut client.conn);
+        let mut ended = false;
+        while !ended {
+            let open = turn(&mut client, &mut stream, &mut input, |conn, event| match event {
+                Event::Headers { stream, end: true, .. } => {
+                    conn.finish(stream);
+                    ended = true;
+                }
+                Event::Reset { .. } => panic!("{event:?}"),
+                _ => {}
+            });
+            assert!(open, "the proxy closed");
+        }
+    };
+    (0..300).for_each(|_| call());
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    (0..1_000).for_each(|_| call());
+    let allocated = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    assert!(allocated <= 10, "{allocated} allocations in 1,000 calls");
+}
+
+fn a_request_allocates_nothing() {
+    let engine = Engine::start(snapshot(upstream(), "http").as_bytes()).unwrap();
     let (_, address) = engine.addresses().into_iter().next().unwrap();
     let mut client = TcpStream::connect(address).unwrap();
     for request in [REQUEST, POST] {

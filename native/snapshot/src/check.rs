@@ -87,6 +87,7 @@ fn listeners(snapshot: &Snapshot) -> Result<(), Error> {
         if listener.kind == ListenerKind::Admin && !address.ip().is_loopback() {
             return Err(invalid(format!("{at}.address"), "an admin listener binds loopback only"));
         }
+        bounds(&format!("{at}.limits.streams"), listener.limits.streams, 1, 32_767)?;
         bounds(&format!("{at}.limits.headerBytes"), listener.limits.header_bytes, 256, 1 << 20)?;
         bounds(&format!("{at}.limits.headerFields"), listener.limits.header_fields, 1, 1000)?;
         bounds(&format!("{at}.limits.connections"), listener.limits.connections, 1, 1 << 24)?;

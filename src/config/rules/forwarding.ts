@@ -28,6 +28,8 @@ export function forwardingRules(context: RuleContext, listener: Cursor): void {
     const why = 'an http listener follows the `routes` at the top of the file';
     reportNoEffect(report, listener.present(['backends', 'routes', 'timeouts']), { why });
   }
+  if (protocol === 'http2')
+    reportNoEffect(report, listener.at('tls').present(['alpn']), { why: 'an http2 listener offers h2 only' });
   if (kind === 'tcp') checkRequestKeys(report, listener);
 }
 

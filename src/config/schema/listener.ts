@@ -16,6 +16,9 @@ const limits = z
     connections: integer(1, 1 << 24)
       .prefault(bounds.connections)
       .describe('Open connections; further ones are closed at once.'),
+    streams: integer(1, 32_767)
+      .prefault(bounds.streams)
+      .describe('Requests under way on one connection of HTTP/2.'),
     headerBytes: integer(256, 1 << 20)
       .prefault(bounds.headerBytes)
       .describe('Bytes of a request head.'),
@@ -95,9 +98,11 @@ export const listener = z
       .meta({ examples: ['127.0.0.1:8080', '0.0.0.0:443', '[::]:443'] })
       .describe('IP:PORT, IPv6 in brackets; port 0 takes a free one.'),
     protocol: z
-      .enum(['http', 'auto', 'tcp', 'tls-passthrough'])
+      .enum(['http', 'http2', 'auto', 'tcp', 'tls-passthrough'])
       .prefault('http')
-      .describe('auto: TLS, HTTP/1, HTTP/2 or opaque bytes, told apart by a bounded look.'),
+      .describe(
+        'http: HTTP/1 and HTTP/2. http2: HTTP/2 only. auto: TLS, HTTP/1, HTTP/2 or opaque bytes, told apart by a bounded look.',
+      ),
     admin: z
       .boolean()
       .prefault(false)

@@ -41,10 +41,12 @@ export function compileListener(name: string, listener: CheckedListener, scope: 
       encodedSlash: listener.encodedSlash ?? escapes,
       pathParameters: listener.pathParameters ?? escapes,
     },
+    http1: listener.protocol !== 'http2',
     upgrade: listener.upgrade,
     connect: listener.connect,
     limits: {
       connections: limits.connections,
+      streams: limits.streams,
       headerBytes: limits.headerBytes,
       headerFields: limits.headerFields,
       headerTimeoutMs: limits.headerTimeout,
@@ -97,15 +99,21 @@ function compileTls(
     trustBundle: isMutual ? scope.resolveFile(required(tls.trustBundle, 'a trust bundle')) : null,
     trustDomain: tls.trustDomain ?? null,
     crl: tls.crl === undefined ? null : scope.resolveFile(tls.crl),
-    // What is forwarded unread may be any protocol: none is promised.
-    alpn: protocol === 'tcp' ? [] : [...new Set(tls.alpn)],
+    alpn: alpnOf(protocol, tls),
     tls12: !isMutual && minVersion === '1.2',
   };
 }
 
+function alpnOf(protocol: CheckedListener['protocol'], { alpn }: CheckedListenerTls): string[] {
+  // What is forwarded unread may be any protocol: none is promised.
+  if (protocol === 'tcp') return [];
+  return protocol === 'http2' ? ['h2'] : [...new Set(alpn)];
+}
+
 function kindOf({ admin, probes, protocol }: CheckedListener): ListenerKind {
   if (admin) return 'admin';
-  return probes ? 'probes' : protocol;
+  if (probes) return 'probes';
+  return protocol === 'http2' ? 'http' : protocol;
 }
 
 function canonicalNetwork(text: string): string {

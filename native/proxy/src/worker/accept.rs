@@ -6,7 +6,7 @@ use crate::clock::Nanos;
 use crate::engine::Pressure;
 use crate::io::{Link, Listening, Socket};
 use crate::slab::Id;
-use crate::telemetry::{NONE_32, Text};
+use crate::telemetry::{NONE_32, Reason, Text};
 use crate::timers::Deadline;
 use rustix::io::Errno;
 use std::net::SocketAddr;
@@ -61,11 +61,12 @@ impl Worker {
         let Some(listener) = config.listener_named(name) else { return };
         if self.pressure != Pressure::Calm {
             listener.counters.connection_refused();
+            self.record_refused(listener, peer, Reason::Overload);
             return;
         }
         if !listener.count.admit(listener.limits.connections) {
             listener.counters.connection_refused();
-            self.record_refused(listener, peer);
+            self.record_refused(listener, peer, Reason::ConnectionLimit);
             return;
         }
         let plain = listener.is_plain_http();

@@ -2,6 +2,7 @@
 //!
 //! In: bytes of one side. Out: slices to send to the other. One code for both directions and all framings.
 
+use crate::io::BufferPool;
 use std::io::{Error, ErrorKind};
 use tulle_decide::http::{BodyFraming, Chunked, Decoded, Framing, HeadLimits, write_chunk_prefix};
 
@@ -89,6 +90,16 @@ impl Body {
         self.sink = Sink::Stream;
     }
 
+    /// Chooses that it goes out as it is: it is no body but the other protocol of a tunnel.
+    pub(crate) fn send_raw(&mut self) {
+        self.sink = Sink::Plain;
+    }
+
+    /// What an upstream says in a tunnel, to its end, for a client of HTTP/2.
+    pub(crate) fn of_tunnel() -> Self {
+        Self { source: Source::UntilClose, sink: Sink::Stream, done: false, bytes: 0 }
+    }
+
     /// As HTTP/1.1 has it: in chunks, unless a length was announced.
     fn send_as_text(&mut self) {
         let chunked = matches!(self.source, Source::Chunked(_) | Source::Stream { left: None, .. });
@@ -105,10 +116,18 @@ impl Body {
     }
 
     /// Where the trailers of an HTTP/2 message are kept until its body has gone on.
-    pub(crate) fn trailers_mut(&mut self) -> Option<&mut Vec<u8>> {
-        match &mut self.source {
-            Source::Stream { trailers, .. } => Some(trailers),
-            _ => None,
+    pub(crate) fn trailers_mut(&mut self, pool: &mut BufferPool) -> Option<&mut Vec<u8>> {
+        let Source::Stream { trailers, .. } = &mut self.source else { return None };
+        if trailers.capacity() == 0 {
+            *trailers = pool.take();
+        }
+        Some(trailers)
+    }
+
+    /// Gives back what it holds.
+    pub(crate) fn release(&mut self, pool: &mut BufferPool) {
+        if let Source::Stream { trailers, .. } = &mut self.source {
+            pool.give(std::mem::take(trailers));
         }
     }
 
@@ -222,7 +241,7 @@ mod tests {
         assert_eq!(framed(&mut chunked(), &[whole.as_bytes()], false), whole);
         assert_eq!(framed(&mut chunked(), &[b"5\r\nhello\r\n", b"0\r\nx: y\r\n\r\n"], false), whole);
         let mut streamed = Body::of_stream(None, false);
-        streamed.trailers_mut().unwrap().extend_from_slice(b"x: y\r\n");
+        streamed.trailers_mut(&mut BufferPool::default()).unwrap().extend_from_slice(b"x: y\r\n");
         assert_eq!(framed(&mut streamed, &[b"hello", b""], true), whole);
         assert_eq!(
             framed(&mut Body::of_stream(None, false), &[b"hello", b""], true),

@@ -114,6 +114,11 @@ impl Worker {
                 }
                 return true;
             }
+            Some(false) if !buffer.is_empty() && self.wants_http2(id) => {
+                self.record_broken(id, Reason::Http2Error, "not_http2");
+                self.close(id);
+                return false;
+            }
             Some(false) => {}
             None => return self.partial_head(id, buffer, ended),
         }
@@ -153,6 +158,11 @@ impl Worker {
         let may_be = PREFACE.starts_with(buffer);
         client.fresh = may_be;
         if may_be && !buffer.is_empty() { None } else { Some(false) }
+    }
+
+    /// Whether its listener takes HTTP/2 only.
+    fn wants_http2(&mut self, id: Id) -> bool {
+        self.conns.get_mut(id).and_then(|conn| conn.client()).is_some_and(|client| !client.listener.http1)
     }
 
     /// Some of a head is there: keep it, unless it can come to nothing.

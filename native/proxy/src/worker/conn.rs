@@ -220,6 +220,8 @@ pub(crate) struct Asked {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Tunnel {
     pub(crate) open: bool,
+    /// It is open, and its bytes are the bodies of a request and its answer, by HTTP/2.
+    pub(crate) streamed: bool,
     pub(crate) client_ended: bool,
     pub(crate) upstream_ended: bool,
     pub(crate) from_client: u64,

@@ -66,7 +66,11 @@ impl Worker {
         let idle = limits.stream_idle.map(|idle| x.moved.after(idle));
         let due = if let Some(until) = x.waits_until {
             Some(until)
-        } else if x.tunnel.open || x.carries == Carries::Ahead || (x.head_sent && x.request.is_done()) {
+        } else if x.tunnel.open
+            || x.tunnel.streamed
+            || x.carries == Carries::Ahead
+            || (x.head_sent && x.request.is_done())
+        {
             [idle, x.ends_at].into_iter().flatten().min()
         } else if x.grpc {
             // Streams may say nothing for long: the call has begun with its head.
@@ -114,7 +118,7 @@ impl Worker {
         }
         let silent =
             x.limits().and_then(|limits| limits.stream_idle).is_some_and(|idle| x.moved.after(idle) <= now);
-        if x.request.is_done() || x.grpc || silent {
+        if x.request.is_done() || x.grpc || x.tunnel.streamed || silent {
             return self.time_out(exchange);
         }
         // Is it the client that is slow, or the upstream that does not take more?

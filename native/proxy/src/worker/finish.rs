@@ -66,6 +66,8 @@ impl Worker {
         self.setup.metrics.observe(&x.record);
         self.setup.log.push(&x.record);
         self.io.pool.give(std::mem::take(&mut x.replay));
+        x.request.release(&mut self.io.pool);
+        x.response.release(&mut self.io.pool);
         x.inbox.bytes.clear(&mut self.io.pool);
         x.outbox.bytes.clear(&mut self.io.pool);
         x.tried.clear();

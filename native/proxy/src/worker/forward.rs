@@ -173,6 +173,8 @@ impl Worker {
         let Some(x) = self.exchanges.get(exchange) else { return };
         if x.tunnel.open {
             self.close_tunnel(exchange, reason, reason == Reason::Denied);
+        } else if x.tunnel.streamed {
+            self.attempt_failed(exchange, reason);
         } else if x.is_connection() {
             self.end_connection(exchange, reason);
         }
@@ -198,14 +200,14 @@ impl Worker {
         }
     }
 
-    /// A connection was closed at once, at the listener's limit.
-    pub(super) fn record_refused(&mut self, listener: &WorkerListener, peer: SocketAddr) {
+    /// A connection was closed at once, at a limit.
+    pub(super) fn record_refused(&mut self, listener: &WorkerListener, peer: SocketAddr, reason: Reason) {
         if listener.forward.is_none() {
             return;
         }
         let mut record = Record::new(self.config.generation, listener.index, self.now.0);
         record.peer = Address::from(peer);
-        record.reason = Reason::ConnectionLimit;
+        record.reason = reason;
         record.flags.insert(Flags::CONNECTION);
         record.at.done = self.now.0;
         self.setup.metrics.observe(&record);
@@ -241,31 +243,31 @@ impl Worker {
 
     /// The drain is over: what is left ends now, and its records say so.
     pub(super) fn cut_off(&mut self) {
-        for (exchange, id) in self.busy() {
+        for (exchange, _) in self.busy() {
             self.end_tunnel(exchange, Reason::Draining);
             if self.exchanges.get(exchange).is_some() {
                 self.end_exchange(exchange, Reason::Draining);
-                self.abandon(id);
+            }
+        }
+        for id in self.conns.ids() {
+            for exchange in self.exchanges_of(id) {
+                self.end_exchange(exchange, Reason::Draining);
             }
         }
     }
 
     /// Exchanges, each with its client.
     fn busy(&self) -> Vec<(Id, Id)> {
-        let busy = |id: Id| match self.conns.get(id).map(|conn| &conn.role) {
-            Some(Role::Client(client)) => match client.phase {
-                Phase::Busy(exchange) => Some((exchange, id)),
-                _ => None,
-            },
-            _ => None,
-        };
-        self.conns.ids().into_iter().filter_map(busy).collect()
+        let all = self.exchanges.ids().into_iter();
+        all.filter_map(|exchange| Some((exchange, self.exchanges.get(exchange)?.client))).collect()
     }
 
     fn open_tunnels(&self) -> Vec<(Id, Id)> {
         let mut all = self.busy();
         all.retain(|(exchange, _)| {
-            self.exchanges.get(*exchange).is_some_and(|x| x.tunnel.open || x.is_connection())
+            self.exchanges
+                .get(*exchange)
+                .is_some_and(|x| x.tunnel.open || x.tunnel.streamed || x.is_connection())
         });
         all
     }

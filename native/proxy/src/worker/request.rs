@@ -6,7 +6,7 @@
 use super::body::Body;
 use super::config::WorkerListener;
 use super::conn::{Asked, Exchange, Phase};
-use super::ids::{hex32, traceparent, unhex};
+use super::ids::{base64, hex32, traceparent, unhex};
 use super::permit::{caller, permitted};
 use super::{Scratch, Worker};
 use crate::clock::Nanos;
@@ -155,6 +155,9 @@ impl Worker {
             return Err(Refusal::Admin(Box::new(page)));
         }
         allowed_form(request, &listener)?;
+        if x.is_stream() && request.upgrade.is_some() && !x.upgrade {
+            return Err(Reason::UpgradeRefused.into());
+        }
         if self.pressure == Pressure::Full {
             x.record.detail = "memory";
             x.keep_alive = false;
@@ -246,10 +249,13 @@ impl Worker {
         x.service = Some(Rc::clone(service));
         if service.http2 {
             x.request.send_as_stream();
-            x.upgrade = false;
+            // An upgrade may be ignored; a tunnel to a place that speaks HTTP/2 would be a way around policy.
+            x.upgrade &= x.is_stream();
             if x.connect {
-                return Err(Reason::NotImplemented.into());
+                return Err(Reason::MethodNotAllowed.into());
             }
+        } else if x.is_stream() && x.is_tunnel() {
+            x.request.send_raw();
         }
         x.subset = backend.subset;
         x.record.service = service.index;
@@ -293,6 +299,8 @@ impl Worker {
             traceparent(x.record.trace_id, x.record.span_id)
         });
         let own_id = own_id.as_ref().map(hex32);
+        // HTTP/2 has no key (RFC 8441 section 5): HTTP/1 wants one.
+        let key = (x.is_stream() && x.upgrade).then(|| base64(&self.random.bytes16()));
         let parts = RequestParts {
             head,
             request,
@@ -313,6 +321,7 @@ impl Worker {
             traceparent: trace.as_ref().map(<[u8; 55]>::as_slice),
             via: listener.forwarded.via.as_deref().map(str::as_bytes),
             own_deadline: x.call_ends.is_some() && x.service.as_ref().is_some_and(|service| service.http2),
+            websocket_key: key.as_ref().map(<[u8; 24]>::as_slice),
             identity: client.identity.as_deref().filter(|_| listener.forward_identity),
             upgrade: x.upgrade,
         };
@@ -348,11 +357,6 @@ impl Worker {
 /// Requests that no route is asked about.
 fn allowed_form(request: &RequestHead, listener: &WorkerListener) -> Result<(), Refusal> {
     match request.method {
-        // Tunnels by HTTP/2 are not built yet, and not announced either.
-        Method::Connect if request.version == Version::Http2 => Err(Reason::NotImplemented.into()),
-        _ if request.version == Version::Http2 && request.upgrade.is_some() => {
-            Err(Reason::NotImplemented.into())
-        }
         Method::Connect if !listener.connect => Err(Reason::MethodNotAllowed.into()),
         // RFC 9110 section 7.6.2: the last one asked answers. We have nothing to say to TRACE.
         Method::Trace if request.max_forwards == Some(0) => Err(Reason::MethodNotAllowed.into()),

@@ -41,7 +41,7 @@ enum Until {
 /// What follows from the bytes so far.
 enum Look {
     Wait(Wait),
-    /// HTTP/1, by the same path as everywhere.
+    /// HTTP, by the same path as everywhere.
     Requests,
     /// TLS, ended here.
     Seal,

@@ -105,9 +105,9 @@ impl Worker {
         })
     }
 
-    /// The connections of HTTP/2 to an endpoint, the fullest first as they were opened.
-    pub(super) fn muxes_of(&self, pool: Id) -> Vec<Id> {
-        self.pools.pools.get(pool).map(|pool| pool.muxes.clone()).unwrap_or_default()
+    /// One of the connections of HTTP/2 to an endpoint, in the order they were opened.
+    pub(super) fn mux_of(&self, pool: Id, index: usize) -> Option<Id> {
+        self.pools.pools.get(pool)?.muxes.get(index).copied()
     }
 
     /// Whether a connection of HTTP/2 to the service has room for a stream.

@@ -40,9 +40,9 @@ fn listener(name: &str) -> Value {
     json!({
         "name": name, "address": "127.0.0.1:0", "kind": "http", "shared": false, "tls": null, "forwardIdentity": false,
         "forwarded": { "forwardedFor": true, "trust": false, "requestId": true, "trace": true, "via": null },
-        "paths": { "encodedSlash": "keep", "pathParameters": "keep" }, "upgrade": true, "connect": false,
+        "paths": { "encodedSlash": "keep", "pathParameters": "keep" }, "http1": true, "upgrade": true, "connect": false,
         "limits": {
-            "connections": 100, "headerBytes": 8192, "headerFields": 100, "headerTimeoutMs": 10000, "bodyBytesPerSecond": 0,
+            "connections": 100, "streams": 100, "headerBytes": 8192, "headerFields": 100, "headerTimeoutMs": 10000, "bodyBytesPerSecond": 0,
             "idleTimeoutMs": 1000, "bodyBytes": null,
         },
     })

@@ -24,6 +24,8 @@ pub struct Listener {
     pub forwarded: ForwardedHeaders,
     /// How escapes in paths are treated before matching and policy.
     pub paths: PathRules,
+    /// Whether HTTP/1 is served. False: HTTP/2 only, by ALPN or, without TLS, by its preface.
+    pub http1: bool,
     /// Whether requests may ask for another protocol (`Upgrade: websocket`, …).
     pub upgrade: bool,
     /// Whether `CONNECT host:port` is tunnelled to the route's backend. False: 405.
@@ -152,6 +154,8 @@ pub enum EscapePolicy {
 pub struct Limits {
     /// Open connections; further ones are closed at once.
     pub connections: u32,
+    /// Requests under way on one connection of HTTP/2, 1 to 32,767.
+    pub streams: u32,
     /// Bytes of a request head.
     pub header_bytes: u32,
     /// Fields of a request head.
