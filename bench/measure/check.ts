@@ -37,6 +37,7 @@ export async function checkAnswers(bench: Bench, running: Running): Promise<Agre
   const problems = headerProblems(running, (await ask('/echo')).body.split('\n'));
   if (problems.length > 0) throw new RigError(`${label}: wrong upstream: ${problems.join(', ')}`);
   if (shape === 'h2') await checkCall(running);
+  if (shape === 'sni') await refusesOtherNames(running, certificates);
   if (plan.inner !== undefined) await refusesStrangers(label, plan.inner, certificates);
   return plan.secure || plan.inner !== undefined ? await agreedTls(running, certificates) : undefined;
 }
@@ -123,12 +124,21 @@ async function refusesStrangers(label: string, port: number, certificates: Certi
     throw new RigError(`${label} serves callers without a certificate on its mutual-TLS port`);
 }
 
+/** TLS that asks for a name that is not configured gets no connection to the upstream. */
+async function refusesOtherNames({ label, plan }: Running, certificates: Certificates): Promise<void> {
+  const other = await handshake(plan.front, certificates, { servername: 'other.example.test' }).catch(
+    () => undefined,
+  );
+  other?.destroy();
+  if (other !== undefined) throw new RigError(`${label} passes TLS on whatever name it asks for`);
+}
+
 /** Version and cipher that a client of OpenSSL's defaults agrees on. Throws unless it is TLS 1.3. */
 async function agreedTls(running: Running, certificates: Certificates): Promise<string> {
   const { inner, front } = running.plan;
   const { shape } = running;
   const protocol = shape === 'tls-h2' || shape === 'pair-h2' ? 'h2' : undefined;
-  const socket = await handshake(inner ?? front, certificates, protocol);
+  const socket = await handshake(inner ?? front, certificates, { protocol });
   const [version, cipher] = [socket.getProtocol(), socket.getCipher().standardName];
   const key = socket.getPeerCertificate();
   const isAgreed = protocol === undefined || socket.alpnProtocol === protocol;
@@ -144,14 +154,16 @@ async function agreedTls(running: Running, certificates: Certificates): Promise<
 function handshake(
   port: number,
   certificates: Certificates,
-  protocol: string | undefined,
+  ask: { protocol?: string | undefined; servername?: string },
 ): Promise<TLSSocket> {
+  const { protocol, servername = 'localhost' } = ask;
   const { client, ca } = certificates;
   const identity = { cert: readFileSync(client.cert), key: readFileSync(client.key), ca: readFileSync(ca) };
   return new Promise((resolve, reject) => {
     const offer = protocol === undefined ? {} : { ALPNProtocols: [protocol] };
-    const at = { host: '127.0.0.1', port, servername: 'localhost' };
+    const at = { host: '127.0.0.1', port, servername };
     const socket = connect({ ...at, ...identity, ...offer }, () => resolve(socket));
+    socket.setTimeout(5000, () => socket.destroy(new Error('no handshake within 5 s')));
     socket.on('error', reject);
   });
 }

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
+import { constants, createServer } from 'node:http2';
 import t from 'tap';
 import { headerProblems } from '../../bench/measure/check.js';
 import { cpuMicroseconds, parseBusyTicks, parseSchedstat } from '../../bench/measure/cpu.js';
 import { parseGhz } from '../../bench/measure/ghz.js';
-import { messageFrame } from '../../bench/measure/grpc.js';
+import { METHODS, messageFrame } from '../../bench/measure/grpc.js';
 import { parseH2load } from '../../bench/measure/h2load.js';
+import { exchange, Http2Lane } from '../../bench/measure/http2.js';
 import { inFlight } from '../../bench/measure/load.js';
 import { memoryOf, parseRollup } from '../../bench/measure/memory.js';
 import { parseCalls } from '../../bench/measure/strace.js';
@@ -18,6 +20,7 @@ import { parseListening } from '../../bench/rig/sockets.js';
 import { parseStubStatus } from '../../bench/rig/upstream.js';
 import { LOADS, loadOf, SHORT } from '../../bench/scenario/loads.js';
 import { placeOf } from '../../bench/scenario/routes.js';
+import { freePort } from '../ports.js';
 
 /** A line of /proc/PID/stat: 52 fields, of which utime, stime and starttime are given. */
 function statLine(name: string, figures: { user: number; system: number; start: number }): string {
@@ -297,4 +300,31 @@ t.test('the command line', async (t) => {
     ['stray'],
   ];
   for (const args of wrong) t.throws(() => parseOptions(args), UsageError, args.join(' '));
+});
+
+t.test('single requests over HTTP/2', async (t) => {
+  const server = createServer();
+  server.on('stream', (stream, headers) => {
+    if (headers[':path'] === '/reset') return stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    stream.respond({ ':status': 200 }, { waitForTrailers: true });
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+    stream.pipe(stream);
+  });
+  const port = await freePort();
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  const body = messageFrame();
+  const call = { ':method': 'POST', ':path': METHODS.unary };
+  t.same(await exchange({ port, ca: undefined, headers: call, body }), {
+    status: 200,
+    body: body.toString('latin1'),
+    grpcStatus: '0',
+  });
+  await t.rejects(exchange({ port, ca: undefined, headers: { ':path': '/reset' } }), /reset|INTERNAL/);
+  const lane = await Http2Lane.open({ port, path: '/', from: '127.0.0.3' });
+  await lane.request();
+  t.ok(lane.isOpen);
+  lane.close();
+  t.notOk(lane.isOpen);
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  await t.rejects(exchange({ port, ca: undefined, headers: { ':path': '/' } }), /ECONNREFUSED/);
 });
