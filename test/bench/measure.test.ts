@@ -181,7 +181,7 @@ t.test('the table of loads', async (t) => {
     const isH2 = plan.shape.startsWith('h2') || plan.shape === 'tls-h2';
     t.equal(load.program === undefined, !isH2, `${name}: wrk does not speak HTTP/2`);
     t.equal(load.duration, plan.isShort ? 2 * SHORT : 2, name);
-    t.ok(load.warmUp > 0 && load.warmUp <= 0.7, name);
+    t.ok(load.warmUp > 0 && load.warmUp <= 1, name);
   }
   const plan = LOADS.get('grpc-4x8');
   if (plan === undefined) throw new Error('grpc-4x8 is gone');
@@ -305,6 +305,7 @@ t.test('the command line', async (t) => {
 t.test('single requests over HTTP/2', async (t) => {
   const server = createServer();
   server.on('stream', (stream, headers) => {
+    stream.on('error', () => {}); // the reset below is the client's to report
     if (headers[':path'] === '/reset') return stream.close(constants.NGHTTP2_INTERNAL_ERROR);
     stream.respond({ ':status': 200 }, { waitForTrailers: true });
     stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
