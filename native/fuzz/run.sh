@@ -3,7 +3,7 @@
 # New inputs go to a folder under target/; corpus/ is only read.
 set -eu
 cd "$(dirname "$0")"
-target=${1:?target: a file of fuzz_targets/}
+target=${1:?target: a name in fuzz_targets}
 seconds=${2:-60}
 host=$(rustc -vV | sed -n 's/^host: //p')
 build=${CARGO_TARGET_DIR:-target}

@@ -11,6 +11,7 @@ export const DEFAULTS = {
 
   listener: {
     connections: 65_536,
+    streams: 100,
     headerBytes: 61_440,
     headerFields: 100,
     headerTimeout: '10s',
@@ -21,6 +22,9 @@ export const DEFAULTS = {
     trace: true,
     upgrade: true,
     connect: false,
+    /** Of connections that are forwarded unread. */
+    streamIdleTimeout: '5m',
+    proxyOptional: false,
   },
   alpn: ['h2', 'http/1.1'],
   tlsMode: 'simple',
@@ -52,4 +56,12 @@ export const DEFAULTS = {
     retryOn: ['connect-failure', 'reset'],
     redirectStatus: 302,
   },
+
+  /** Ports of protocols whose server speaks first: `auto` forwards what comes there without a look. */
+  serverFirstPorts: [25, 587, 3306, 4444, 5432, 6379, 9300, 11211],
 } as const;
+
+/** Whether a port is one of {@link DEFAULTS}' server-first ones. */
+export function isServerFirst(port: number): boolean {
+  return (DEFAULTS.serverFirstPorts as readonly number[]).includes(port);
+}

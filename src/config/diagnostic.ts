@@ -35,6 +35,7 @@ export const DIAGNOSTIC_CODES = {
   PORT_CONFLICT: 'Two listeners want the same address.',
   ADMIN_NOT_LOOPBACK: 'An admin listener must bind a loopback address.',
   UNKNOWN_SERVICE: 'No service has this name.',
+  BAD_SERVICE: 'The service takes something else than what is sent to it.',
   UNKNOWN_SUBSET: 'The service has no subset of this name.',
   UNKNOWN_LISTENER: 'No listener has this name.',
   BAD_LISTENER: 'The listener is of a kind that this cannot apply to.',

@@ -8,7 +8,7 @@ import { type Loaded, loadConfigFile, loadConfigObject } from '../config/load.js
 import { compile, toSnapshotBytes } from './compile.js';
 import { type Compiled, isFile, type ProxySource } from './compiled.js';
 import { countCores, readSystemFile } from './cores.js';
-import type { Snapshot } from './snapshot.generated.js';
+import type { Listener, Snapshot } from './snapshot.generated.js';
 
 /** What came of a source: `compiled` is null exactly when there is an error among the diagnostics. */
 export interface CompiledSource {
@@ -31,13 +31,29 @@ export async function compileHere(source: ProxySource, baseDir?: string): Promis
   return { compiled: toCompiled(snapshot), diagnostics };
 }
 
+/** What a client of the listener has to speak first. */
+function toScheme({ kind, tls }: Listener): string {
+  switch (kind) {
+    case 'http':
+    case 'admin':
+    case 'probes':
+      return tls === null ? 'http' : 'https';
+    case 'tls-passthrough':
+      return 'tls';
+    case 'tcp':
+      return tls === null ? 'tcp' : 'tls';
+    case 'auto':
+      return 'tcp';
+  }
+}
+
 function toCompiled(snapshot: Snapshot): Compiled {
   const endpoints = snapshot.services.flatMap((service) => service.endpoints);
   return {
     bytes: toSnapshotBytes(snapshot),
     version: snapshot.version,
     drainMs: snapshot.drainMs,
-    secure: snapshot.listeners.filter(({ tls }) => tls !== null).map(({ name }) => name),
+    schemes: Object.fromEntries(snapshot.listeners.map((listener) => [listener.name, toScheme(listener)])),
     dnsNames: endpoints.map(({ address }) => address).filter((address) => address.kind === 'dns'),
   };
 }

@@ -14,8 +14,8 @@ export interface Compiled {
   readonly version: string;
   /** How long a drain may take. */
   readonly drainMs: number;
-  /** The names of the listeners with TLS. */
-  readonly secure: readonly string[];
+  /** How each listener's URL begins: http, https, tcp or tls. */
+  readonly schemes: Readonly<Record<string, string>>;
   /** The names to look up. */
   readonly dnsNames: readonly DnsName[];
 }

@@ -22,7 +22,7 @@ export interface ListenerAddress {
   readonly name: string;
   /** `ip:port`, IPv6 in brackets; the port is the real one where the configuration says 0. */
   readonly address: string;
-  /** `http://ip:port` or `https://ip:port`. */
+  /** `http://ip:port`, or the like with https, tcp or tls. */
   readonly url: string;
 }
 
@@ -217,11 +217,11 @@ class Running {
   }
 
   addresses(): readonly ListenerAddress[] {
-    const secure = new Set(this.facts.secure);
+    const { schemes } = this.facts;
     return this.engine.addresses().map(({ name, address }) => ({
       name,
       address,
-      url: `${secure.has(name) ? 'https' : 'http'}://${address}`,
+      url: `${schemes[name] ?? 'http'}://${address}`,
     }));
   }
 

@@ -85,6 +85,10 @@ forwarded: ForwardedHeaders,
  */
 paths: PathRules, 
 /**
+ * Whether HTTP/1 is served. False: HTTP/2 only, by ALPN or, without TLS, by its preface.
+ */
+http1: boolean, 
+/**
  * Whether requests may ask for another protocol (`Upgrade: websocket`, …).
  */
 upgrade: boolean, 
@@ -95,8 +99,52 @@ connect: boolean,
 /**
  * Bounds on what a client may use.
  */
-limits: Limits, };
-export type ListenerKind = "http" | "admin" | "probes";
+limits: Limits, 
+/**
+ * Where connections go below HTTP: of `tcp`, `tls-passthrough` and `auto`, null for the others.
+ */
+forward: Forwarding | null, 
+/**
+ * Whose PROXY header is believed, or null: nobody's.
+ */
+proxyProtocol: ProxyAccept | null, };
+export type Forwarding = { 
+/**
+ * By weight; empty: what no SNI route takes is refused.
+ */
+backends: Array<Backend>, 
+/**
+ * TLS that is passed through unopened, by the name it asks for.
+ */
+sni: Array<SniRoute>, 
+/**
+ * True: the port is of a protocol whose server speaks first, and `auto` looks at nothing.
+ */
+serverFirst: boolean, 
+/**
+ * A connection without a byte either way ends after this; 0: no limit.
+ */
+streamIdleTimeoutMs: number, };
+export type SniRoute = { 
+/**
+ * Lower-case host names, `*.` in front for a wildcard; not empty.
+ */
+hostnames: Array<string>, 
+/**
+ * By weight; not empty.
+ */
+backends: Array<Backend>, };
+export type ProxyAccept = { 
+/**
+ * Networks, `ADDRESS/BITS`; not empty.
+ */
+accept: Array<string>, 
+/**
+ * True: connections from elsewhere, and those without a header, are taken as they are. False: they are closed.
+ */
+optional: boolean, };
+export type ProxyVersion = "v1" | "v2";
+export type ListenerKind = "http" | "tcp" | "tls-passthrough" | "auto" | "admin" | "probes";
 export type ListenerTls = { 
 /**
  * Whether clients must prove who they are.
@@ -173,6 +221,10 @@ export type Limits = {
  */
 connections: number, 
 /**
+ * Requests under way on one connection of HTTP/2, 1 to 32,767.
+ */
+streams: number, 
+/**
  * Bytes of a request head.
  */
 headerBytes: number, 
@@ -205,6 +257,10 @@ name: string,
  * What its endpoints speak.
  */
 protocol: ServiceProtocol, 
+/**
+ * The PROXY header that each connection to it begins with, or null for none.
+ */
+sendProxyProtocol: ProxyVersion | null, 
 /**
  * In the order of the file.
  */

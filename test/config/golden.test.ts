@@ -42,8 +42,10 @@ function yamlFiles(folder: string): string[] {
     .map((name) => path.join(folder, name));
 }
 
-const running = ['edge', 'hop-client', 'hop-server'].map((name) => path.join(examples, `${name}.yaml`));
-const refused = ['canary', 'tcp', 'mesh'].map((name) => path.join(examples, `${name}.yaml`));
+const running = ['edge', 'hop-client', 'hop-server', 'tcp'].map((name) =>
+  path.join(examples, `${name}.yaml`),
+);
+const refused = ['canary', 'mesh'].map((name) => path.join(examples, `${name}.yaml`));
 
 test('a configuration compiles to its snapshot', async (t) => {
   for (const file of [...running, ...yamlFiles(golden)]) {

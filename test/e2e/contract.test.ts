@@ -211,9 +211,11 @@ async function edgeTls(t: Test, v1: Upstream): Promise<void> {
   };
   const found = await curl('-i', url('api.example.test'));
   t.equal(found.status, 0, found.stderr);
-  t.match(found.stdout, /^HTTP\/1\.1 200 /);
+  t.match(found.stdout, /^HTTP\/2 200 /, 'HTTP/2 is what is offered first');
   t.match(found.stdout, /^x-served-by: tulle\r$/im);
   t.match(found.stdout, /\r\n\r\nv1$/);
+  const older = await curl('-i', '--http1.1', url('api.example.test'));
+  t.match(older.stdout, /^HTTP\/1\.1 200 /);
   t.match(v1.seen.at(-1)?.headers, { 'x-forwarded-proto': 'https', host: `api.example.test:${at(18443)}` });
   const versions = [];
   for (const version of ['--tlsv1.3', '--tls-max 1.2', '--tls-max 1.1']) {

@@ -137,7 +137,7 @@ const requestLines: Exchange[] = [
     ['HTTP/2.0', 'GET / HTTP/2.0\r\nHost: a\r\n\r\n'],
     ['HTTP/0.9 as a version', 'GET / HTTP/0.9\r\nHost: a\r\n\r\n'],
     ['HTTP/9.9', 'GET / HTTP/9.9\r\nHost: a\r\n\r\n'],
-    ['the HTTP/2 preface', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
+    ['the HTTP/2 preface behind an empty line', '\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
   ]),
   ...refused(501, [['a method of 33 letters', `${'M'.repeat(33)} / HTTP/1.1\r\nHost: a\r\n\r\n`]]),
   passed('a method of 32 letters', `${'M'.repeat(32)} / HTTP/1.1\r\nHost: a\r\n\r\n`, {

@@ -36,8 +36,8 @@ t.test('h2spec: generic, hpack, http2', async (t) => {
     t,
     simple(plain, [`127.0.0.1:${upstream}`], {
       listeners: {
-        plain: { address: `127.0.0.1:${plain}` },
-        sealed: { address: `127.0.0.1:${sealed}`, tls: { certificates: [pair] } },
+        plain: { address: `127.0.0.1:${plain}`, protocol: 'http2' },
+        sealed: { address: `127.0.0.1:${sealed}`, protocol: 'http2', tls: { certificates: [pair] } },
       },
     }),
   );

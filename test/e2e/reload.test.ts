@@ -131,6 +131,33 @@ t.test('a request under way ends by what it began with', async (t) => {
   await recorder.until(() => (recorder.sockets.size === 0 ? true : undefined));
 });
 
+t.test('a request on a listener that is gone goes where it went before', async (t) => {
+  const [first = 0, second = 0, a = 0, b = 0] = await freePorts(4);
+  await startUpstream(t, { port: a, name: 'a' });
+  await startUpstream(t, { port: b, name: 'b' });
+  const on = (port: number): { address: string } => ({ address: `127.0.0.1:${port}` });
+  const to = (service: string) => ({ name: `to-${service}`, rules: [{ backends: [{ service }] }] });
+  const service = (port: number) => ({ endpoints: [`127.0.0.1:${port}`] });
+  const proxy = await startProxy(t, {
+    workers: 1,
+    listeners: { kept: on(first), gone: on(second) },
+    services: { a: service(a) },
+    routes: [to('a')],
+  });
+  const wire = await Wire.connect(t, { port: second, host: '127.0.0.1' });
+  await wire.send(GET);
+  t.match(await wire.final(), { body: 'a' });
+  await proxy.apply({
+    workers: 1,
+    listeners: { kept: on(first) },
+    services: { b: service(b), a: service(a) },
+    routes: [{ ...to('b'), hostnames: ['b'] }, to('a')],
+  });
+  await wire.send(GET);
+  t.match(await wire.final(), { body: 'a' }, 'its routes are those of its listener');
+  await wire.closed();
+});
+
 t.test('listeners move, change names and change what they ask for', async (t) => {
   const [first = 0, second = 0, upstream = 0] = await freePorts(3);
   const certs = await certificates(t);

@@ -38,7 +38,7 @@ pub use response::{BodyFraming, ResponseHead, parse_response};
 pub use target::{Scheme, Target};
 pub use trace::{client_request_id, client_traceparent};
 pub use write::{
-    ClientConnection, Forwarded, Listed, Local, RequestParts, ResponseFraming, ResponseParts,
+    ClientConnection, Forwarded, Listed, Local, RequestParts, ResponseFraming, ResponseParts, list_agreed,
     list_grpc_status, list_line, list_local, list_request, list_response, list_trailers, listed,
     reason_phrase, write_local, write_request, write_response,
 };

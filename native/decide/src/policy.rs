@@ -13,7 +13,7 @@ pub use pattern::{PathPattern, RegexCompiler, RegexId, Regexes};
 pub(crate) use pattern::{exact, hex, literal, prefix};
 
 use crate::identity::{SpiffeId, TrustDomain};
-use index::{Index, Kind};
+use index::{Asked, Index, Kind};
 use std::sync::Arc;
 use tulle_snapshot::Checked;
 use tulle_snapshot::wire::TlsMode;
@@ -31,8 +31,8 @@ pub enum Caller<'a> {
     Peer(&'a SpiffeId),
 }
 
-/// The proof that a request was let in. Only [`Authorizer::decide`] makes one, and one serves one request: it can be
-/// neither copied nor made otherwise.
+/// The proof that a request or a connection was let in. Only an [`Authorizer`] makes one, and one serves one of them: it
+/// can be neither copied nor made otherwise.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Permit {
@@ -115,6 +115,16 @@ impl Authorizer {
     /// A deny policy wins. Enforced allow policies refuse whatever none of them fits. Where there is none, a mutual
     /// listener admits every authenticated peer of its trust domain, any other listener everyone.
     pub fn decide(&self, caller: &Caller<'_>, method: &[u8], path: &[u8]) -> Verdict {
+        self.judge(*caller, Asked::Request { method, path })
+    }
+
+    /// Decides a connection that is forwarded unread, by its caller alone. Allow rules that ask for a method or a path
+    /// do not fit it; deny rules do, whatever they ask for.
+    pub fn decide_connection(&self, caller: Caller<'_>) -> Verdict {
+        self.judge(caller, Asked::Connection)
+    }
+
+    fn judge(&self, caller: Caller<'_>, asked: Asked<'_>) -> Verdict {
         let Tables { mutual, trust_domain, index } = &*self.tables;
         let outsider = match caller {
             Caller::Anonymous => *mutual,
@@ -123,8 +133,8 @@ impl Authorizer {
         if outsider {
             return Verdict { decision: Decision::Deny { policy: None }, shadow: Shadow::default() };
         }
-        let rules = index.rules_for(*caller);
-        let first = |kind| rules.first(kind, method, path, &self.regexes);
+        let rules = index.rules_for(caller);
+        let first = |kind| rules.first(kind, asked, &self.regexes);
         if let Some(policy) = first(Kind::Deny) {
             return Verdict { decision: Decision::Deny { policy: Some(policy) }, shadow: Shadow::default() };
         }

@@ -10,6 +10,8 @@ mod rewrite;
 mod table;
 
 pub use crate::policy::BuildError;
+pub(crate) use build::host_problem;
+pub(crate) use plan::milliseconds;
 pub use plan::{Plan, RuleAction, RulePlan, Split};
 pub use rewrite::{RedirectFrom, Scheme, redirect_location, rewrite_path};
 

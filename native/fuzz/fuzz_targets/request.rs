@@ -35,6 +35,7 @@ fn sent(head: &[u8]) -> Option<Vec<u8>> {
             traceparent: Some(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
             via: None,
             own_deadline: false,
+            websocket_key: None,
             identity: None,
             upgrade: true,
         },

@@ -40,7 +40,7 @@ impl TlsTables {
             let source = service
                 .tls
                 .as_ref()
-                .map(|tls| UpstreamTls { tls: tls.clone(), alpn: vec![alpn(service.protocol).to_owned()] });
+                .map(|tls| UpstreamTls { tls: tls.clone(), alpn: alpn(service.protocol) });
             let loaded = source.map(|source| reuse_or_load(known, source)).transpose();
             tables.client.push(loaded.map_err(|problem| service_error(&service.name, &problem))?);
         }
@@ -69,10 +69,12 @@ impl TlsTables {
 }
 
 /// What we say we speak to endpoints.
-fn alpn(protocol: ServiceProtocol) -> &'static str {
+fn alpn(protocol: ServiceProtocol) -> Vec<String> {
     match protocol {
-        ServiceProtocol::Http | ServiceProtocol::Tcp => "http/1.1",
-        ServiceProtocol::Http2 | ServiceProtocol::Grpc => "h2",
+        ServiceProtocol::Http => vec!["http/1.1".to_owned()],
+        ServiceProtocol::Http2 | ServiceProtocol::Grpc => vec!["h2".to_owned()],
+        // What is forwarded unread may be any protocol: none is asked for.
+        ServiceProtocol::Tcp => Vec::new(),
     }
 }
 

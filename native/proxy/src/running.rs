@@ -11,7 +11,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tulle_decide::balance::{Member, Members};
+use tulle_decide::forward::Forward;
 use tulle_decide::http::Edits;
+use tulle_decide::network::Networks;
 use tulle_decide::policy::Authorizer;
 use tulle_decide::route::{Plan, Router};
 use tulle_snapshot::Checked;
@@ -32,6 +34,17 @@ pub(crate) struct ListenerCore {
     pub(crate) address: SocketAddr,
     pub(crate) router: Router,
     pub(crate) authorizer: Authorizer,
+    /// Where connections go that are forwarded unread.
+    pub(crate) forward: Option<Arc<Forward>>,
+    /// Whose PROXY header is believed.
+    pub(crate) proxies: Option<Arc<Proxies>>,
+}
+
+/// Whose PROXY header is believed, and whether there must be one.
+#[derive(Debug)]
+pub(crate) struct Proxies {
+    pub(crate) networks: Networks,
+    pub(crate) optional: bool,
 }
 
 /// Everything that a worker serves by.
@@ -101,12 +114,23 @@ impl Core {
                 None => Router::new(&snapshot, index).map_err(invalid)?,
             };
             let authorizer = Authorizer::new(&snapshot, index).map_err(invalid)?;
-            listeners.push(ListenerCore { address, router, authorizer });
+            let forward = Forward::new(&snapshot, index).map_err(invalid)?.map(Arc::new);
+            let proxies = proxies(listener, index).map_err(invalid)?.map(Arc::new);
+            listeners.push(ListenerCore { address, router, authorizer, forward, proxies });
         }
         let edits = compile_edits(&snapshot)?;
         let names = Arc::new(Names::new(&snapshot, generation));
         Ok(Self { snapshot, names, plan, edits, listeners })
     }
+}
+
+fn proxies(
+    listener: &tulle_snapshot::wire::Listener,
+    index: u32,
+) -> Result<Option<Proxies>, tulle_decide::route::BuildError> {
+    let Some(wire) = &listener.proxy_protocol else { return Ok(None) };
+    let networks = Networks::new(&wire.accept, &format!("listeners[{index}].proxyProtocol.accept"))?;
+    Ok(Some(Proxies { networks, optional: wire.optional }))
 }
 
 /// An earlier listener with the same routes: the tables are shared.

@@ -11,14 +11,18 @@ mod conn;
 mod deadline;
 mod dispatch;
 mod finish;
+mod forward;
 mod ids;
 mod local;
 mod multiplexed;
 mod mux;
+mod permit;
 mod request;
 mod response;
 mod sides;
+mod sniff;
 mod spin;
+mod stream_tunnel;
 mod streams;
 mod tunnel;
 mod upstream;
@@ -260,7 +264,10 @@ impl Worker {
                     let _engine_waits_no_longer = done.try_send(());
                 }
                 Message::Press(pressure) => self.press(pressure),
-                Message::Stop => self.stopping = true,
+                Message::Stop => {
+                    self.cut_off();
+                    self.stopping = true;
+                }
             }
         }
     }

@@ -1,6 +1,10 @@
 //! Checks a parsed snapshot: the format, every index, every bound. The proxy does not look again.
 
-use crate::wire::{Backend, ListenerKind, Policy, Route, Rule, Service, ServiceTls, Snapshot, TlsMode};
+mod forward;
+
+use crate::wire::{
+    Backend, ListenerKind, Policy, Route, Rule, Service, ServiceProtocol, ServiceTls, Snapshot, TlsMode,
+};
 use crate::{Error, FORMAT};
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -24,6 +28,7 @@ impl Checked {
         bounds("workers", snapshot.workers, 1, 256)?;
         listeners(&snapshot)?;
         unique("services", snapshot.services.iter().map(|s| s.name.as_str()))?;
+        forward::check(&snapshot)?;
         for (i, service) in snapshot.services.iter().enumerate() {
             service_of(&format!("services[{i}]"), service)?;
         }
@@ -82,6 +87,7 @@ fn listeners(snapshot: &Snapshot) -> Result<(), Error> {
         if listener.kind == ListenerKind::Admin && !address.ip().is_loopback() {
             return Err(invalid(format!("{at}.address"), "an admin listener binds loopback only"));
         }
+        bounds(&format!("{at}.limits.streams"), listener.limits.streams, 1, 32_767)?;
         bounds(&format!("{at}.limits.headerBytes"), listener.limits.header_bytes, 256, 1 << 20)?;
         bounds(&format!("{at}.limits.headerFields"), listener.limits.header_fields, 1, 1000)?;
         bounds(&format!("{at}.limits.connections"), listener.limits.connections, 1, 1 << 24)?;
@@ -132,20 +138,33 @@ fn rule_of(at: &str, rule: &Rule, snapshot: &Snapshot) -> Result<(), Error> {
     if rule.redirect.is_some() != rule.backends.is_empty() {
         return Err(invalid(at, "a rule has either backends or a redirect"));
     }
-    if !rule.backends.is_empty() && rule.backends.iter().map(|b| u64::from(b.weight)).sum::<u64>() == 0 {
-        return Err(invalid(format!("{at}.backends"), "the weights sum to 0"));
-    }
-    rule.backends
-        .iter()
-        .enumerate()
-        .try_for_each(|(i, b)| backend_of(&format!("{at}.backends[{i}]"), b, snapshot))
+    backends_of(&format!("{at}.backends"), &rule.backends, Carries::Requests, snapshot)
 }
 
-fn backend_of(at: &str, backend: &Backend, snapshot: &Snapshot) -> Result<(), Error> {
+/// What is sent to a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Carries {
+    Requests,
+    Connections,
+}
+
+fn backends_of(at: &str, backends: &[Backend], carries: Carries, snapshot: &Snapshot) -> Result<(), Error> {
+    if !backends.is_empty() && backends.iter().map(|b| u64::from(b.weight)).sum::<u64>() == 0 {
+        return Err(invalid(at, "the weights sum to 0"));
+    }
+    let mut all = backends.iter().enumerate();
+    all.try_for_each(|(i, b)| backend_of(&format!("{at}[{i}]"), b, carries, snapshot))
+}
+
+fn backend_of(at: &str, backend: &Backend, carries: Carries, snapshot: &Snapshot) -> Result<(), Error> {
     bounds(&format!("{at}.weight"), backend.weight, 0, 1_000_000)?;
     let Some(service) = snapshot.services.get(backend.service as usize) else {
         return Err(invalid(format!("{at}.service"), format!("{} refers to nothing", backend.service)));
     };
+    // Bytes that nobody has looked at never reach what takes requests, and the other way round.
+    if (service.protocol == ServiceProtocol::Tcp) != (carries == Carries::Connections) {
+        return Err(invalid(format!("{at}.service"), "the service speaks another protocol"));
+    }
     match backend.subset {
         Some(subset) => indices(&format!("{at}.subset"), &[subset], service.subsets.len()),
         None => Ok(()),

@@ -5,11 +5,13 @@
 
 use serde::{Deserialize, Serialize};
 
+mod forward;
 mod listener;
 mod policy;
 mod route;
 mod service;
 
+pub use forward::{Forwarding, ProxyAccept, ProxyVersion, SniRoute};
 pub use listener::{
     Certificate, EscapePolicy, ForwardedHeaders, Limits, Listener, ListenerKind, ListenerTls, PathRules,
     TlsMode,

@@ -106,7 +106,7 @@ function splitPort(text: string): Parsed<{ host: string; port: number }> {
 }
 
 /** The one way to write an IP address, or undefined where the text is none (brackets belong to IPv6). */
-function canonicalIp(host: string): string | undefined {
+export function canonicalIp(host: string): string | undefined {
   if (isIPv4(host)) return host;
   const inner = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : '';
   if (!isIPv6(inner) || inner.includes('%')) return undefined;

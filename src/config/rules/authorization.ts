@@ -33,6 +33,7 @@ export function authorizationRules(context: RuleContext): void {
       for (const condition of rule.at('paths').items())
         reportUnlessOne(report, condition, ['exact', 'prefix', 'regex']);
       checkCallers(report, rule.at('from'), guarded(root, policy));
+      checkConditions(report, rule, guarded(root, policy));
     }
   }
 }
@@ -48,7 +49,7 @@ function guarded(root: Cursor, policy: Cursor): [string, Cursor][] {
   return root
     .at('listeners')
     .entries()
-    .filter(([name, listener]) => names.has(name) && kindOf(listener) === 'http');
+    .filter(([name, listener]) => names.has(name) && ['http', 'tcp'].includes(kindOf(listener)));
 }
 
 function checkCallers(report: Report, from: Cursor, listeners: readonly [string, Cursor][]): void {
@@ -56,7 +57,8 @@ function checkCallers(report: Report, from: Cursor, listeners: readonly [string,
   for (const [name, listener] of listeners) {
     if (!isMutual(listener)) {
       const message = `callers of \`${name}\` show no certificate: the rule fits none of them`;
-      const hint = 'the listener needs `tls: { mode: mutual }`';
+      const isSealed = listener.at('protocol').text === 'tls-passthrough';
+      const hint = `the listener needs \`${isSealed ? 'protocol: tcp, ' : ''}tls: { mode: mutual }\``;
       report(from, { code: 'NEVER_FITS', message, hint }, { target: 'key', severity: 'warning' });
       continue;
     }
@@ -66,6 +68,17 @@ function checkCallers(report: Report, from: Cursor, listeners: readonly [string,
         continue;
       const message = `callers of \`${name}\` are of the trust domain \`${domain}\`: the ID can never fit`;
       report(caller, { code: 'NEVER_FITS', message }, { severity: 'warning' });
+    }
+  }
+}
+
+/** Connections that are forwarded unread have no method and no path. */
+function checkConditions(report: Report, rule: Cursor, listeners: readonly [string, Cursor][]): void {
+  for (const [name] of listeners.filter(([, listener]) => kindOf(listener) === 'tcp')) {
+    for (const condition of rule.present(['methods', 'paths'])) {
+      const message = `\`${name}\` is a TCP listener: it reads no requests, so \`${condition.path.at(-1)}\` cannot be met`;
+      const hint = 'guard it by `from`, in a policy of its own';
+      report(condition, { code: 'NEVER_FITS', message, hint }, { target: 'key' });
     }
   }
 }

@@ -2,7 +2,8 @@
 
 import type { Cursor } from '../cursor.js';
 import { isLoopback, parseSocketAddress, type SocketAddress } from '../format/address.js';
-import { checkBackends, isMutual, kindOf, type Report, type RuleContext, reportNoEffect } from './rule.js';
+import { forwardingRules } from './forwarding.js';
+import { isMutual, kindOf, type Report, type RuleContext, reportNoEffect } from './rule.js';
 
 /** Keys that mean something only where requests are routed. */
 const TRAFFIC_KEYS = [
@@ -15,6 +16,7 @@ const TRAFFIC_KEYS = [
   'connect',
   'backends',
   'routes',
+  'timeouts',
   'proxyProtocol',
 ];
 
@@ -34,7 +36,7 @@ export function listenerRules(context: RuleContext): void {
   for (const listener of listeners) {
     checkKind(report, listener);
     checkTls(report, listener);
-    checkLayer4(context, listener);
+    forwardingRules(context, listener);
   }
   checkPorts(report, listeners);
 }
@@ -59,7 +61,7 @@ function checkKind(report: Report, listener: Cursor): void {
   }
   if (kind === 'admin' || kind === 'probes') {
     reportNoEffect(report, listener.present(TRAFFIC_KEYS), { why: `the listener is \`${kind}\`` });
-  } else if (listener.at('forwardIdentity').value === true && !isMutual(listener)) {
+  } else if (kind === 'http' && listener.at('forwardIdentity').value === true && !isMutual(listener)) {
     const why = 'clients of this listener show no certificate';
     reportNoEffect(report, [listener.at('forwardIdentity')], {
       why,
@@ -96,15 +98,6 @@ function checkTls(report: Report, listener: Cursor): void {
   if (Number(tls.at('minVersion').value) === 1.2) {
     report(tls.at('minVersion'), { code: 'CONFLICT', message: 'mutual TLS is always 1.3' });
   }
-}
-
-function checkLayer4(context: RuleContext, listener: Cursor): void {
-  checkBackends(context, listener.at('backends'));
-  for (const route of listener.at('routes').items()) checkBackends(context, route.at('backends'));
-  const protocol = listener.at('protocol');
-  if (kindOf(listener) !== 'http' || protocol.value === 'auto') return;
-  const why = 'an http listener follows the `routes` at the top of the file';
-  reportNoEffect(context.report, listener.present(['backends', 'routes']), { why });
 }
 
 function checkPorts(report: Report, listeners: readonly Cursor[]): void {

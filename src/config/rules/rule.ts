@@ -1,6 +1,7 @@
 // What the rules share: how they look at a configuration and how they report, and the questions several of them ask.
 
 import type { Cursor } from '../cursor.js';
+import { DEFAULTS } from '../defaults.js';
 import type { Problem, Severity } from '../diagnostic.js';
 import type { Source, Target } from '../source.js';
 import { nearest, suggest } from '../suggest.js';
@@ -150,14 +151,38 @@ export function checkService({ services, report }: RuleContext, name: Cursor, su
   });
 }
 
-/** Checks a list of backends: that what they name exists, and that some request can go somewhere. */
-export function checkBackends(context: RuleContext, backends: Cursor): void {
+/** Checks a list of backends: that what they name exists and takes what is sent, and that some can go somewhere. */
+export function checkBackends(
+  context: RuleContext,
+  backends: Cursor,
+  carries: 'requests' | 'connections' = 'requests',
+): void {
   const items = backends.items();
-  for (const backend of items) checkService(context, backend.at('service'), backend.at('subset'));
+  for (const backend of items) {
+    checkService(context, backend.at('service'), backend.at('subset'));
+    checkProtocol(context, backend.at('service'), carries);
+  }
   if (items.length > 0 && items.every((backend) => backend.at('weight').value === 0)) {
     context.report(backends, {
       code: 'WEIGHTS_SUM_ZERO',
       message: 'every weight is 0: no request could go anywhere',
     });
   }
+}
+
+function checkProtocol(
+  { services, report }: RuleContext,
+  name: Cursor,
+  carries: 'requests' | 'connections',
+): void {
+  const service = name.text === undefined ? undefined : services.get(name.text);
+  if (service === undefined) return;
+  const protocol = service.at('protocol').text ?? DEFAULTS.service.protocol;
+  if ((protocol === 'tcp') === (carries === 'connections')) return;
+  const message =
+    carries === 'connections'
+      ? `\`${name.text}\` takes ${protocol} requests, and this sends connections as they are`
+      : `\`${name.text}\` is a tcp service: it takes no requests`;
+  const wanted = carries === 'connections' ? 'tcp' : 'http';
+  report(name, { code: 'BAD_SERVICE', message, hint: `the service needs \`protocol: ${wanted}\`` });
 }

@@ -23,6 +23,21 @@ export function serviceRules({ root, source, report }: RuleContext): void {
     }
     checkSubsets(report, service);
     checkTls(report, service);
+    checkProtocol(report, service);
+  }
+}
+
+function checkProtocol(report: Report, service: Cursor): void {
+  if (service.at('protocol').text === 'tcp') {
+    const why = 'a connection to a tcp service serves one client, and is not kept';
+    reportNoEffect(report, service.present(['pool']), { why });
+    return;
+  }
+  for (const header of service.present(['sendProxyProtocol'])) {
+    const message =
+      'a connection to this service carries requests of several clients, and the header names one';
+    const hint = '`x-forwarded-for` names the client of a request; or say `protocol: tcp`';
+    report(header, { code: 'CONFLICT', message, hint }, { target: 'key' });
   }
 }
 

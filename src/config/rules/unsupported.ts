@@ -19,15 +19,12 @@ export function unsupportedRules({ root, report }: RuleContext): void {
 }
 
 function checkListener(report: Report, listener: Cursor): void {
-  reportValues(report, listener.at('protocol'), ['auto', 'tcp', 'tls-passthrough']);
-  reportKeys(report, listener.present(['proxyProtocol']));
   const kind = kindOf(listener);
   if (kind === 'admin' || kind === 'probes')
     reportKeys(report, listener.present(['tls']), `the listener is \`${kind}\``);
 }
 
 function checkService(report: Report, service: Cursor): void {
-  reportValues(report, service.at('protocol'), ['tcp']);
   const policies = ['peak-ewma', 'least-request', 'random', 'consistent-hash'];
   reportValues(report, service.at('loadBalancing').at('policy'), policies);
   reportKeys(report, service.present(['healthCheck', 'outlierDetection']));

@@ -3,9 +3,10 @@
 import { z } from 'zod';
 import { DEFAULTS } from '../defaults.js';
 import { parseSocketAddress } from '../format/address.js';
+import { parseNetwork } from '../format/network.js';
 import { backends } from './backend.js';
 import { hostnames } from './hostnames.js';
-import { duration, integer, plainText, text } from './scalar.js';
+import { duration, integer, text } from './scalar.js';
 import { listenerTls } from './tls.js';
 
 const bounds = DEFAULTS.listener;
@@ -15,6 +16,9 @@ const limits = z
     connections: integer(1, 1 << 24)
       .prefault(bounds.connections)
       .describe('Open connections; further ones are closed at once.'),
+    streams: integer(1, 32_767)
+      .prefault(bounds.streams)
+      .describe('Requests under way on one connection of HTTP/2.'),
     headerBytes: integer(256, 1 << 20)
       .prefault(bounds.headerBytes)
       .describe('Bytes of a request head.'),
@@ -70,6 +74,20 @@ const headers = z
 
 const escapePolicy = z.enum(['keep', 'reject']).optional();
 
+const timeouts = z
+  .strictObject({
+    streamIdle: duration({ min: 0 })
+      .prefault(bounds.streamIdleTimeout)
+      .describe('A forwarded connection without a byte either way ends after this; 0s: no limit.'),
+  })
+  .prefault({})
+  .describe('tcp, tls-passthrough and auto: how long things may take.');
+
+const network = text((value) => {
+  const parsed = parseNetwork(value);
+  return parsed.ok ? undefined : parsed.problem;
+}).meta({ examples: ['10.0.0.0/8', '192.0.2.7', '2001:db8::/32'] });
+
 /** One entry of `listeners`. */
 export const listener = z
   .strictObject({
@@ -80,9 +98,11 @@ export const listener = z
       .meta({ examples: ['127.0.0.1:8080', '0.0.0.0:443', '[::]:443'] })
       .describe('IP:PORT, IPv6 in brackets; port 0 takes a free one.'),
     protocol: z
-      .enum(['http', 'auto', 'tcp', 'tls-passthrough'])
+      .enum(['http', 'http2', 'auto', 'tcp', 'tls-passthrough'])
       .prefault('http')
-      .describe('auto: TLS, HTTP/1, HTTP/2 or opaque bytes, told apart by a bounded look.'),
+      .describe(
+        'http: HTTP/1 and HTTP/2. http2: HTTP/2 only. auto: TLS, HTTP/1, HTTP/2 or opaque bytes, told apart by a bounded look.',
+      ),
     admin: z
       .boolean()
       .prefault(false)
@@ -113,16 +133,26 @@ export const listener = z
       .prefault(bounds.connect)
       .describe('CONNECT is tunnelled to the backend of its route; otherwise 405.'),
     limits,
-    backends: backends.optional().describe('tcp and auto: where opaque connections go.'),
+    backends: backends.optional().describe('tcp and auto: where opaque connections go, by weight.'),
     routes: z
       .array(z.strictObject({ hostnames, backends: backends.describe('Where they go, by weight.') }))
       .max(100_000)
       .optional()
-      .describe('tls-passthrough and auto: where connections go by SNI.'),
+      .describe('tls-passthrough and auto: where TLS goes unopened, by the name it asks for (SNI).'),
+    timeouts,
     proxyProtocol: z
       .strictObject({
-        accept: z.array(plainText(64)).min(1).describe('Networks whose PROXY header is believed.'),
-        optional: z.boolean().prefault(false).describe('Connections without the header are taken too.'),
+        accept: z
+          .array(network)
+          .min(1)
+          .max(1000)
+          .describe('Networks whose PROXY header is believed; from elsewhere none is looked for.'),
+        optional: z
+          .boolean()
+          .prefault(bounds.proxyOptional)
+          .describe(
+            'Connections from elsewhere or without a header are taken as they are; otherwise closed.',
+          ),
       })
       .optional()
       .describe('The PROXY protocol, versions 1 and 2.'),

@@ -100,6 +100,10 @@ export const service = z
       .enum(['http', 'http2', 'grpc', 'tcp'])
       .prefault(bounds.protocol)
       .describe('What the endpoints speak; tcp: anything, bytes are forwarded as they are.'),
+    sendProxyProtocol: z
+      .enum(['v1', 'v2'])
+      .optional()
+      .describe("tcp: the PROXY header that names a connection's source to the endpoint. Default: none."),
     endpoints: z.array(endpoint).max(10_000).describe('Where the service is.'),
     subsets: z.record(name(), subset).prefault({}).describe('Named parts of the service.'),
     loadBalancing: z

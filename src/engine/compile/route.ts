@@ -106,7 +106,8 @@ function compilePathEdit(edit: CheckedPathEdit): PathEdit {
   return { kind: 'replace-prefix', value: required(edit.replacePrefix, 'a path edit') };
 }
 
-function compileBackend({ service, subset, weight }: CheckedBackend, scope: Scope): Backend {
+/** Compiles one entry of `backends`. */
+export function compileBackend({ service, subset, weight }: CheckedBackend, scope: Scope): Backend {
   return {
     service: scope.service(service),
     subset: subset === undefined ? null : scope.subset(service, subset),

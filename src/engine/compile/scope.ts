@@ -32,8 +32,8 @@ export function createScope(config: CheckedConfig, baseDir: string): Scope {
     service: (name) => required(services.get(name), `service ${name}`),
     subset: (service, subset) =>
       required(subsets.get(service)?.get(subset), `subset ${subset} of ${service}`),
-    routedListeners: Object.values(config.listeners).flatMap(({ admin, probes }, index) =>
-      admin || probes ? [] : [index],
+    routedListeners: Object.values(config.listeners).flatMap(({ admin, probes, protocol }, index) =>
+      admin || probes || protocol === 'tcp' || protocol === 'tls-passthrough' ? [] : [index],
     ),
     pathGuarded: new Set(
       config.authorization

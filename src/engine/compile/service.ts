@@ -23,6 +23,7 @@ export function compileService(name: string, service: CheckedService, scope: Sco
   return {
     name,
     protocol: service.protocol,
+    sendProxyProtocol: service.sendProxyProtocol ?? null,
     endpoints: endpoints.map(({ address, dns, weight, zone }) => ({
       address: compileAddress(required(address ?? dns, 'an address'), scope),
       weight,

@@ -7,7 +7,7 @@ mod request;
 mod response;
 mod text;
 
-pub use list::{Listed, list_grpc_status, list_line, list_trailers, listed};
+pub use list::{Listed, list_agreed, list_grpc_status, list_line, list_trailers, listed};
 pub use local::{Local, list_local, reason_phrase, write_local};
 pub use request::{Forwarded, RequestParts, list_request, write_request};
 pub use response::{ClientConnection, ResponseFraming, ResponseParts, list_response, write_response};

@@ -25,6 +25,17 @@ impl Kind {
     }
 }
 
+/// What a caller asks for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Asked<'a> {
+    Request {
+        method: &'a [u8],
+        path: &'a [u8],
+    },
+    /// To be connected; what is said then is not looked at.
+    Connection,
+}
+
 /// One rule without its `from`, which is what it is found by.
 #[derive(Debug)]
 struct Conditions {
@@ -36,7 +47,12 @@ struct Conditions {
 }
 
 impl Conditions {
-    fn fit(&self, method: &[u8], path: &[u8], regexes: &Regexes) -> bool {
+    fn fit(&self, kind: Kind, asked: Asked<'_>, regexes: &Regexes) -> bool {
+        let Asked::Request { method, path } = asked else {
+            // What cannot be looked at does not let anyone in, and keeps nobody out of a refusal.
+            let unconditional = self.methods.is_none() && self.paths.is_none();
+            return unconditional || matches!(kind, Kind::Deny | Kind::ShadowDeny);
+        };
         self.methods.as_ref().is_none_or(|list| list.iter().any(|m| **m == *method))
             && self.paths.as_ref().is_none_or(|list| list.iter().any(|p| p.matches(path, regexes)))
     }
@@ -184,22 +200,12 @@ pub(super) struct RulesFor<'a> {
 
 impl RulesFor<'_> {
     /// The first policy of `kind`, in the order of the snapshot, that fits.
-    pub(super) fn first(
-        &self,
-        kind: Kind,
-        method: &[u8],
-        path: &[u8],
-        regexes: &Regexes,
-    ) -> Option<PolicyId> {
-        let lists = self.lists.iter().flatten();
-        lists.filter_map(|list| self.first_of(list.of(kind), method, path, regexes)).min()
-    }
-
-    fn first_of(&self, rules: &[u32], method: &[u8], path: &[u8], regexes: &Regexes) -> Option<PolicyId> {
+    pub(super) fn first(&self, kind: Kind, asked: Asked<'_>, regexes: &Regexes) -> Option<PolicyId> {
         let fitting = |position: &u32| {
             let rule = self.index.rules.get(*position as usize)?;
-            rule.fit(method, path, regexes).then_some(rule.policy)
+            rule.fit(kind, asked, regexes).then_some(rule.policy)
         };
-        rules.iter().find_map(fitting)
+        let lists = self.lists.iter().flatten();
+        lists.filter_map(|list| list.of(kind).iter().find_map(fitting)).min()
     }
 }

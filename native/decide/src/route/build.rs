@@ -234,7 +234,7 @@ fn host_patterns(index: usize, route: &Route) -> Result<Vec<HostPattern<'_>>, Bu
 }
 
 /// Why no request's host can be like `name`, or below it.
-pub(super) fn host_problem(name: &str) -> Option<&'static str> {
+pub(crate) fn host_problem(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         return Some("has no name");
     }

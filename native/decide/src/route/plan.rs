@@ -105,7 +105,7 @@ impl RulePlan {
     }
 }
 
-fn milliseconds(value: u32) -> Option<Duration> {
+pub(crate) fn milliseconds(value: u32) -> Option<Duration> {
     (value > 0).then(|| Duration::from_millis(u64::from(value)))
 }
 
@@ -173,7 +173,7 @@ pub struct Split {
 
 impl Split {
     /// None, if no backend has a weight. Those of weight 0 are left out.
-    fn new(backends: &[Backend]) -> Option<Self> {
+    pub(crate) fn new(backends: &[Backend]) -> Option<Self> {
         let mut weighted = backends.iter().filter(|backend| backend.weight > 0);
         let first = weighted.next()?.clone();
         let mut total = u64::from(first.weight);

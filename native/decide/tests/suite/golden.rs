@@ -1,6 +1,8 @@
 //! The snapshots that `compile` makes, test/golden/*.snapshot.json, are snapshots that we can use.
 
+use tulle_decide::forward::Forward;
 use tulle_decide::http::Edits;
+use tulle_decide::network::Networks;
 use tulle_decide::policy::Authorizer;
 use tulle_decide::route::{Plan, Router};
 use tulle_snapshot::Checked;
@@ -22,6 +24,10 @@ fn every_golden_snapshot_compiles() {
         for listener in (0u32..).take(snapshot.listeners.len()) {
             taken(&at, Router::new(&snapshot, listener));
             taken(&at, Authorizer::new(&snapshot, listener));
+            taken(&at, Forward::new(&snapshot, listener));
+        }
+        for proxy in snapshot.listeners.iter().filter_map(|listener| listener.proxy_protocol.as_ref()) {
+            taken(&at, Networks::new(&proxy.accept, "accept"));
         }
         for rule in snapshot.routes.iter().flat_map(|route| &route.rules) {
             taken(&at, Edits::new(&rule.request_headers));

@@ -172,6 +172,7 @@ fn parts<'a>(block: &'a Block, request: &'a RequestHead) -> RequestParts<'a> {
         via: None,
         identity: None,
         own_deadline: false,
+        websocket_key: None,
         upgrade: true,
     }
 }

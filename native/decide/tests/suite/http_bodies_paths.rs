@@ -373,6 +373,7 @@ fn sent(lines: &str, adds: &Adds, edits: &Edits) -> String {
         via: adds.via,
         identity: adds.identity,
         own_deadline: false,
+        websocket_key: None,
         upgrade: false,
     };
     write_request(&mut out, &parts);

@@ -59,6 +59,7 @@ fn write(out: &mut Vec<u8>, fields: &Fields, request: &tulle_decide::http::Reque
         via: None,
         identity: None,
         own_deadline: false,
+        websocket_key: None,
         upgrade: false,
     };
     write_request(out, &parts);

@@ -97,6 +97,7 @@ fn sent(head: &[u8]) -> Option<Vec<u8>> {
         via: None,
         identity: None,
         own_deadline: false,
+        websocket_key: None,
         upgrade: true,
     };
     write_request(&mut out, &parts);

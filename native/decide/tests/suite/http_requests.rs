@@ -32,6 +32,7 @@ fn upstream(head: &[u8]) -> Result<Vec<u8>, &'static str> {
         via: None,
         identity: None,
         own_deadline: false,
+        websocket_key: None,
         upgrade: true,
     };
     write_request(&mut out, &parts);

@@ -2,8 +2,11 @@
 #![cfg(test)]
 
 mod balance_round_robin;
+mod client_hello_table;
 mod counting;
+mod detect_table;
 mod fixture;
+mod forward_table;
 mod golden;
 mod h2_client;
 mod h2_differential;
@@ -24,6 +27,7 @@ mod http_requests;
 mod http_responses;
 mod identity_table;
 mod policy_table;
+mod proxy_protocol_table;
 mod route_hot_path;
 mod route_plan;
 mod route_reference;

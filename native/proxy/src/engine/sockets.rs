@@ -5,7 +5,6 @@ use crate::io::{Listening, probe_free};
 use crate::running::Running;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tulle_snapshot::wire::ListenerKind;
 
 /// A new socket, on its way to its worker.
 pub(super) struct Opened {
@@ -56,11 +55,11 @@ impl Sockets {
                 probe_free(&core.address).map_err(failed)?;
             }
             let mut address = core.address;
-            let copies = if wire.kind == ListenerKind::Http { workers } else { 1 };
+            let copies = if wire.kind.is_traffic() { workers } else { 1 };
             for worker in 0..copies {
                 let socket = Listening::bind(&address).map_err(failed)?;
                 address = socket.address();
-                let worker = (wire.kind == ListenerKind::Http).then_some(worker);
+                let worker = wire.kind.is_traffic().then_some(worker);
                 opened.push(Opened { listener: index, worker, socket });
             }
             fresh.push((wire.name.as_str().into(), address));

@@ -204,6 +204,23 @@ impl Link {
         self.unused.push(bytes, &mut io.pool);
     }
 
+    /// Puts TLS in front of what comes: bytes that were kept are sealed ones from now on.
+    pub(crate) fn secure(&mut self, session: Box<tls::Session>) {
+        self.tls = Some(session);
+        self.sealed = std::mem::take(&mut self.unused);
+        self.readable = true;
+    }
+
+    /// Bytes were read that nobody has used yet.
+    pub(crate) fn has_kept(&self) -> bool {
+        !self.unused.is_empty()
+    }
+
+    /// Sends bytes in clear, ahead of TLS.
+    pub(crate) fn send_clear(&mut self, bytes: &[u8], io: &mut Io) -> Result<(), LinkError> {
+        self.write_raw(&[bytes], &mut io.pool)
+    }
+
     /// Begins a client's handshake.
     pub(crate) fn start_handshake(&mut self, io: &mut Io) -> Result<(), LinkError> {
         self.started = true;
@@ -298,8 +315,17 @@ impl Link {
         Ok(())
     }
 
-    /// Says that we will send no more, once everything that waits is sent.
+    /// Its end will look like what it is, a failure: a reset, and nothing of TLS that says otherwise.
+    pub(crate) fn break_off(&mut self) {
+        self.broken = true;
+        self.socket.reset_on_close();
+    }
+
+    /// Says that we will send no more, once everything that waits is sent; nothing, where it is broken.
     pub(crate) fn finish(&mut self, io: &mut Io) -> Result<(), LinkError> {
+        if self.broken {
+            return Ok(());
+        }
         if let Some(tls) = self.tls.as_mut() {
             let mut sealed = std::mem::take(&mut io.sealed_out);
             sealed.clear();

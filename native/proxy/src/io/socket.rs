@@ -63,6 +63,11 @@ impl Socket {
         Ok(sockopt::socket_error(&self.0)??)
     }
 
+    /// Our end of it, where it has an IP address.
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        SocketAddr::try_from(net::getsockname(&self.0).ok()?).ok()
+    }
+
     /// Appends what is there to `into`, at most its spare capacity. 0: the peer closed.
     pub(crate) fn read(&self, into: &mut Vec<u8>) -> io::Result<usize> {
         Ok(net::recv(&self.0, rustix::buffer::spare_capacity(into), RecvFlags::empty())?.0)

@@ -140,7 +140,7 @@ fn pages(kind: ListenerKind) -> impl Iterator<Item = &'static Page> {
     PAGES.iter().filter(move |page| match kind {
         ListenerKind::Admin => true,
         ListenerKind::Probes => !page.admin_only,
-        ListenerKind::Http => false,
+        ListenerKind::Http | ListenerKind::Tcp | ListenerKind::TlsPassthrough | ListenerKind::Auto => false,
     })
 }
 

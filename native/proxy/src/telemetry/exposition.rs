@@ -35,8 +35,11 @@ families! {
     REQUESTS: counter "tulle_requests_total", "Requests that ended, by status class; none: no answer was sent.";
     DURATION: histogram "tulle_request_duration_seconds", "From a request's first byte to the end of its answer; an upgrade counts up to its response head.";
     GRPC: counter "tulle_grpc_requests_total", "gRPC calls that ended with a status, by its number.";
-    REASONS: counter "tulle_request_reasons_total", "Requests that did not end plainly, by reason.";
+    REASONS: counter "tulle_request_reasons_total", "Requests, and connections without one, that did not end plainly, by reason.";
     BYTES: counter "tulle_bytes_total", "Bytes of requests read from clients (in) and of answers written to them (out), counted as requests end.";
+    FORWARDED: counter "tulle_forwarded_connections_total", "Connections forwarded or refused as a whole, by how they ended; ok: both sides were done.";
+    FORWARDED_BYTES: counter "tulle_forwarded_bytes_total", "Bytes of forwarded connections, counted as they end.";
+    FORWARDED_SECONDS: counter "tulle_forwarded_connection_seconds_total", "How long forwarded connections were open, counted as they end.";
     CONNECTIONS: counter "tulle_connections_total", "Connections accepted from clients.";
     CONNECTIONS_ACTIVE: gauge "tulle_connections_active", "Connections of clients open now.";
     CONNECTIONS_REFUSED: counter "tulle_connections_refused_total", "Connections closed at once, at the listener's limit.";
@@ -71,6 +74,7 @@ families! {
 pub(super) fn render(out: &mut String, totals: &Totals, process: &ProcessFacts) {
     let mut text = Text(out);
     requests(&mut text, totals);
+    connections(&mut text, totals);
     listeners(&mut text, totals);
     services(&mut text, totals);
     workers(&mut text, totals, process);
@@ -104,6 +108,26 @@ fn requests(text: &mut Text<'_>, totals: &Totals) {
     text.family(BYTES);
     text.sample(BYTES.name, &[("direction", "in")], totals.bytes_in);
     text.sample(BYTES.name, &[("direction", "out")], totals.bytes_out);
+}
+
+fn connections(text: &mut Text<'_>, totals: &Totals) {
+    text.family(FORWARDED);
+    for ([listener, service, reason], total) in &totals.connections {
+        let labels = [("listener", &**listener), ("service", &**service), ("reason", &**reason)];
+        text.sample(FORWARDED.name, &labels, total.ended);
+    }
+    text.family(FORWARDED_BYTES);
+    for ([listener, service, reason], total) in &totals.connections {
+        let labels = [("listener", &**listener), ("service", &**service), ("reason", &**reason)];
+        for (direction, bytes) in [("in", total.bytes_in), ("out", total.bytes_out)] {
+            text.sample(FORWARDED_BYTES.name, &with(labels, "direction", direction), bytes);
+        }
+    }
+    text.family(FORWARDED_SECONDS);
+    for ([listener, service, reason], total) in &totals.connections {
+        let labels = [("listener", &**listener), ("service", &**service), ("reason", &**reason)];
+        text.sample(FORWARDED_SECONDS.name, &labels, Seconds(Duration::from_nanos(total.nanos)));
+    }
 }
 
 fn with<'a>(

@@ -42,6 +42,8 @@ flags! {
     SHADOW_DENIED = 11, "shadow_denied";
     /// The client's connection is closed after it.
     CLOSE = 12, "close";
+    /// It is a whole connection, forwarded or refused as one; no request was read.
+    CONNECTION = 13, "connection";
 }
 
 impl Flags {

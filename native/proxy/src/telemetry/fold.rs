@@ -66,6 +66,18 @@ pub(super) struct Totals {
     pub(super) grpc: BTreeMap<(Key, u8), u64>,
     /// By listener, policy and mode: allowed, denied.
     pub(super) decisions: BTreeMap<Key, (u64, u64)>,
+    /// By listener, service and reason.
+    pub(super) connections: BTreeMap<Key, ConnectionTotals>,
+}
+
+/// Of whole connections.
+#[derive(Debug, Default)]
+pub(super) struct ConnectionTotals {
+    pub(super) ended: u64,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    /// How long they were open, all together.
+    pub(super) nanos: u64,
 }
 
 impl Totals {
@@ -123,6 +135,13 @@ impl Totals {
             let total = self.decisions.entry(series.key.clone()).or_default();
             total.0 += series.allowed.read();
             total.1 += series.denied.read();
+        }
+        for series in worker.connections.read() {
+            let total = self.connections.entry(series.key.clone()).or_default();
+            total.ended += series.ended.read();
+            total.bytes_in += series.bytes_in.read();
+            total.bytes_out += series.bytes_out.read();
+            total.nanos += series.nanos.read();
         }
     }
 }

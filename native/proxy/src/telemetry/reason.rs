@@ -51,7 +51,7 @@ pub struct UnknownReason;
 
 macro_rules! reasons {
     ($($(#[$meta:meta])+ $name:ident = $code:literal, $status:literal, $grpc:literal, $flag:literal, $side:ident;)+) => {
-        /// How a request ended.
+        /// How a request, or a connection without one, ended.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
         #[repr(u8)]
         pub enum Reason {
@@ -119,6 +119,20 @@ reasons! {
     Http2Error = "http2_error", 0, 13, "HE", Client;
     /// The client's connection made us work without an end: resets, pings and the like; what of is kept beside it.
     Http2Flood = "http2_flood", 0, 8, "HF", Client;
+    /// What should be a PROXY header is none; the parser's own code is kept beside it.
+    ProxyProtocolMalformed = "proxy_protocol_malformed", 0, 3, "PM", Client;
+    /// The connection does not begin with a PROXY header, and has to.
+    ProxyProtocolMissing = "proxy_protocol_missing", 0, 3, "PH", Client;
+    /// The connection comes from where no PROXY header is believed, and has to have one.
+    ProxyProtocolRefused = "proxy_protocol_refused", 0, 7, "PX", Client;
+    /// What should be a TLS `ClientHello` is none; the parser's own code is kept beside it.
+    ClientHelloMalformed = "client_hello_malformed", 0, 3, "CM", Client;
+    /// No SNI route takes the name that TLS asks for, or it asks for none.
+    SniUnknown = "sni_unknown", 0, 5, "SU", Client;
+    /// The listener takes nothing like what the connection begins with.
+    ProtocolUnknown = "protocol_unknown", 0, 12, "PU", Client;
+    /// What the connection begins with did not arrive in time.
+    DetectionTimeout = "detection_timeout", 0, 4, "DT", Client;
     /// No usable endpoint.
     NoEndpoint = "no_endpoint", 503, 14, "NE", Upstream;
     /// No connection to the endpoint.
@@ -194,7 +208,11 @@ mod tests {
             let facts = reason.facts();
             assert_eq!(reason.index(), i);
             assert_eq!(facts.code.parse(), Ok(*reason));
-            assert!(facts.code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{}", facts.code);
+            assert!(
+                facts.code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'),
+                "{}",
+                facts.code
+            );
             assert!(
                 facts.flag == "-" || facts.flag.bytes().all(|b| b.is_ascii_uppercase()),
                 "{}",

@@ -18,7 +18,7 @@ pub const NONE_8: u8 = u8::MAX;
 /// Bytes of the method that are kept.
 pub const METHOD_BYTES: usize = 7;
 /// Bytes of the path that are kept.
-pub const PATH_BYTES: usize = 56;
+pub const PATH_BYTES: usize = 48;
 /// Bytes of the client's request id that are kept: a UUID fits.
 pub const REQUEST_ID_BYTES: usize = 36;
 
@@ -104,7 +104,8 @@ pub struct Record {
     pub reason: Reason,
     /// The method's first bytes.
     pub method: Text<METHOD_BYTES>,
-    /// The path's first bytes, as the client sent it, without the query.
+    /// The path's first bytes, as the client sent it, without the query. Of a whole connection: the name that its TLS
+    /// asks for.
     pub path: Text<PATH_BYTES>,
     /// The id it is known by.
     pub request_id: RequestId,
@@ -180,9 +181,13 @@ impl Record {
         between(self.at.sent, self.at.response)
     }
 
-    /// Whether the access log counts it among the errors: a status of 400 and above, or no complete answer.
+    /// Whether the access log counts it among the errors: a status of 400 and above, or no complete answer; of a whole
+    /// connection, any end but a plain one.
     #[must_use]
     pub const fn is_error(&self) -> bool {
+        if self.flags.contains(Flags::CONNECTION) {
+            return !matches!(self.reason, Reason::Ok);
+        }
         self.status >= 400 || self.status == 0 || !matches!(self.reason, Reason::Ok | Reason::Redirect)
     }
 
@@ -246,6 +251,8 @@ mod tests {
             record.status = status;
             record.reason = reason;
             assert_eq!(record.is_error(), error, "{status} {reason}");
+            record.flags.insert(Flags::CONNECTION);
+            assert_eq!(record.is_error(), reason != Reason::Ok, "a connection has no status");
         }
     }
 

@@ -187,6 +187,29 @@ impl DecisionSeries {
     }
 }
 
+/// Whole connections of one (listener, service, reason).
+#[derive(Debug)]
+#[repr(align(64))]
+pub(super) struct ConnectionSeries {
+    pub(super) key: Key,
+    pub(super) ended: Counter,
+    pub(super) bytes_in: Counter,
+    pub(super) bytes_out: Counter,
+    pub(super) nanos: Counter,
+}
+
+impl ConnectionSeries {
+    pub(super) fn new(key: Key) -> Self {
+        Self {
+            key,
+            ended: Counter::default(),
+            bytes_in: Counter::default(),
+            bytes_out: Counter::default(),
+            nanos: Counter::default(),
+        }
+    }
+}
+
 /// What readers see of one kind of counters of one worker.
 #[derive(Debug)]
 pub(super) struct Published<T>(Mutex<Vec<Arc<T>>>);

@@ -17,6 +17,7 @@ struct Stats<'a> {
     reloads: Reloads,
     requests: Vec<Requests<'a>>,
     grpc: Vec<Grpc<'a>>,
+    forwarded: Vec<Forwarded<'a>>,
     listeners: Vec<Listener<'a>>,
     services: Vec<Service<'a>>,
     authorization: Vec<Decisions<'a>>,
@@ -60,6 +61,18 @@ struct Grpc<'a> {
 struct Duration {
     sum: f64,
     at_most: Vec<(f64, u64)>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Forwarded<'a> {
+    listener: &'a str,
+    service: &'a str,
+    /// How they ended.
+    reason: &'a str,
+    connections: u64,
+    bytes: Bytes,
+    open_ms: f64,
 }
 
 #[derive(Serialize)]
@@ -157,6 +170,7 @@ pub(super) fn json(totals: &Totals, process: &ProcessFacts) -> String {
         reloads: Reloads { applied: process.reloads_applied, refused: process.reloads_refused },
         requests: requests(totals),
         grpc: grpc(totals),
+        forwarded: forwarded(totals),
         listeners: totals.listeners.iter().map(|(name, total)| listener(name, total)).collect(),
         services: totals.services.iter().map(|(name, total)| service(name, total)).collect(),
         authorization: decisions(totals),
@@ -201,6 +215,18 @@ fn grpc(totals: &Totals) -> Vec<Grpc<'_>> {
         count: *count,
     });
     calls.collect()
+}
+
+fn forwarded(totals: &Totals) -> Vec<Forwarded<'_>> {
+    let all = totals.connections.iter().map(|([listener, service, reason], total)| Forwarded {
+        listener,
+        service,
+        reason,
+        connections: total.ended,
+        bytes: Bytes { r#in: total.bytes_in, out: total.bytes_out },
+        open_ms: milliseconds(total.nanos),
+    });
+    all.collect()
 }
 
 #[expect(

@@ -9,7 +9,8 @@ use super::names::{Generations, Names};
 use super::reason::Reason;
 use super::record::{NONE_8, NONE_16, Record};
 use super::series::{
-    Admission, DecisionSeries, Key, ListenerCounters, Published, RequestSeries, ServiceCounters, Table,
+    Admission, ConnectionSeries, DecisionSeries, Key, ListenerCounters, Published, RequestSeries,
+    ServiceCounters, Table,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub struct WorkerCounters {
     pub(super) services: Published<ServiceCounters>,
     pub(super) requests: Published<RequestSeries>,
     pub(super) decisions: Published<DecisionSeries>,
+    pub(super) connections: Published<ConnectionSeries>,
 }
 
 /// Where a worker counts. One per worker, used by its thread alone.
@@ -46,6 +48,7 @@ pub struct WorkerMetrics {
     services: Scopes<ServiceCounters>,
     requests: Table<RequestSeries>,
     decisions: Table<DecisionSeries>,
+    connections: Table<ConnectionSeries>,
 }
 
 impl WorkerMetrics {
@@ -58,6 +61,7 @@ impl WorkerMetrics {
             services: Scopes::new(ServiceCounters::new),
             requests: Table::new(Arc::clone(&bounds.requests), RequestSeries::new),
             decisions: Table::new(Arc::clone(&bounds.decisions), DecisionSeries::new),
+            connections: Table::new(Arc::clone(&bounds.connections), ConnectionSeries::new),
         };
         metrics.rebind(names);
         metrics
@@ -70,11 +74,12 @@ impl WorkerMetrics {
         self.services.rebind(names.services(), &self.shared.services);
         self.requests.rebind();
         self.decisions.rebind();
+        self.connections.rebind();
         self.generations.add(Arc::clone(&names));
         self.names = names;
     }
 
-    /// Counts a finished request.
+    /// Counts a finished request, or a whole connection that has ended.
     pub fn observe(&mut self, record: &Record) {
         self.shared.bytes_in.add(u64::from(record.head_in).wrapping_add(record.body_in));
         self.shared.bytes_out.add(u64::from(record.head_out).wrapping_add(record.body_out));
@@ -83,9 +88,17 @@ impl WorkerMetrics {
             return;
         }
         let names = &self.names;
-        let ids = u64::from(record.listener) << 48 | u64::from(record.rule) << 16 | u64::from(record.service);
-        let series = self.requests.find(ids, &self.shared.requests, || request_key(names, record));
-        count_request(series, record);
+        if record.flags.contains(Flags::CONNECTION) {
+            let ids = u64::from(record.listener) << 32 | u64::from(record.service) << 16;
+            let ids = ids | record.reason.index() as u64;
+            let key = || connection_key(names, record);
+            count_connection(self.connections.find(ids, &self.shared.connections, key), record);
+        } else {
+            let ids = u64::from(record.listener) << 48 | u64::from(record.rule) << 16;
+            let ids = ids | u64::from(record.service);
+            let series = self.requests.find(ids, &self.shared.requests, || request_key(names, record));
+            count_request(series, record);
+        }
         if let Some(listener) = self.listeners.by_id(usize::from(record.listener)) {
             count_reason(listener, record);
         }
@@ -110,8 +123,13 @@ impl WorkerMetrics {
             count_request(&unknown, record);
             return;
         };
-        let series = self.requests.find_by_key(&self.shared.requests, request_key(&names, record));
-        count_request(&series, record);
+        if record.flags.contains(Flags::CONNECTION) {
+            let key = connection_key(&names, record);
+            count_connection(&self.connections.find_by_key(&self.shared.connections, key), record);
+        } else {
+            let series = self.requests.find_by_key(&self.shared.requests, request_key(&names, record));
+            count_request(&series, record);
+        }
         if let Some(listener) = names.listener(record.listener).and_then(|name| self.listeners.by_name(name))
         {
             count_reason(listener, record);
@@ -162,11 +180,13 @@ impl WorkerMetrics {
 pub(super) struct SeriesBounds {
     requests: Arc<Admission>,
     decisions: Arc<Admission>,
+    connections: Arc<Admission>,
 }
 
 impl SeriesBounds {
     pub(super) fn new(bound: usize) -> Self {
-        Self { requests: Arc::new(Admission::new(bound)), decisions: Arc::new(Admission::new(bound)) }
+        let bounded = || Arc::new(Admission::new(bound));
+        Self { requests: bounded(), decisions: bounded(), connections: bounded() }
     }
 }
 
@@ -226,6 +246,18 @@ fn count_reason(listener: &ListenerCounters, record: &Record) {
 fn request_key(names: &Names, record: &Record) -> Key {
     let route = names.rule(record.rule).map(|(route, _)| route);
     [named(names.listener(record.listener)), named(route), named(names.service(record.service))]
+}
+
+fn connection_key(names: &Names, record: &Record) -> Key {
+    let service = names.service(record.service);
+    [named(names.listener(record.listener)), named(service), record.reason.code().into()]
+}
+
+fn count_connection(series: &ConnectionSeries, record: &Record) {
+    series.ended.add(1);
+    series.bytes_in.add(record.body_in);
+    series.bytes_out.add(record.body_out);
+    series.nanos.add(record.total());
 }
 
 fn named(name: Option<&Arc<str>>) -> Arc<str> {

@@ -6,7 +6,7 @@ use crate::clock::Nanos;
 use crate::engine::Pressure;
 use crate::io::{Link, Listening, Socket};
 use crate::slab::Id;
-use crate::telemetry::{NONE_32, Text};
+use crate::telemetry::{NONE_32, Reason, Text};
 use crate::timers::Deadline;
 use rustix::io::Errno;
 use std::net::SocketAddr;
@@ -61,29 +61,40 @@ impl Worker {
         let Some(listener) = config.listener_named(name) else { return };
         if self.pressure != Pressure::Calm {
             listener.counters.connection_refused();
+            self.record_refused(listener, peer, Reason::Overload);
             return;
         }
         if !listener.count.admit(listener.limits.connections) {
             listener.counters.connection_refused();
+            self.record_refused(listener, peer, Reason::ConnectionLimit);
             return;
         }
-        let session = listener.tls.as_ref().map(|tls| tls.built.session()).transpose();
+        let plain = listener.is_plain_http();
+        let session = listener.tls.as_ref().filter(|_| plain).map(|tls| tls.built.session()).transpose();
         let Ok(session) = session else { return listener.count.leave() };
-        let phase = if session.is_some() { Phase::Handshake } else { Phase::Idle };
+        let sealed = session.is_some();
+        let phase = match plain {
+            true if sealed => Phase::Handshake,
+            true => Phase::Idle,
+            false => Phase::Entry,
+        };
         let limits = &listener.limits;
-        let timeout = if session.is_some() { limits.header_timeout_ms } else { limits.idle_timeout_ms };
+        let timeout = if sealed { limits.header_timeout_ms } else { limits.idle_timeout_ms };
         let mut link = Link::new(socket, session.map(Box::new));
         link.assume_writable();
         let role = Role::Client(Client {
             listener: Rc::clone(listener),
             generation: config.generation,
             fresh: true,
-            orphan: false,
+            orphan: None,
             peer,
             ip: Text::new(peer.ip().to_canonical().to_string().as_bytes()),
             identity: None,
             identity_number: NONE_32,
             phase,
+            header_pending: false,
+            sealed,
+            destination: None,
             head_began: self.now,
             scanned: 0,
         });
@@ -93,7 +104,11 @@ impl Worker {
         if self.setup.counts {
             self.setup.shared.clients.join();
         }
-        self.set_deadline(id, self.now.after_ms(timeout));
+        if plain {
+            self.set_deadline(id, self.now.after_ms(timeout));
+        } else {
+            self.enter(id);
+        }
     }
 
     /// Puts a connection under the poller.

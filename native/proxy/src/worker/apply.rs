@@ -1,11 +1,12 @@
 //! apply, as a worker sees it: a configuration is swapped whole between two turns; and the drain.
 
-use super::Worker;
-use super::conn::{Phase, Role};
+use super::conn::{Conn, Phase, Role};
+use super::{Worker, WorkerConfig};
 use crate::engine::Pressure;
 use crate::io::Listening;
 use crate::running::Running;
 use crate::slab::Id;
+use crate::telemetry::Reason;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -16,7 +17,11 @@ impl Worker {
     /// Serves by `running` from now on. Requests under way end by what they began with.
     pub(super) fn apply(&mut self, running: &Arc<Running>, sockets: Vec<(usize, Listening)>) {
         self.setup.metrics.rebind(Arc::clone(&running.core.names));
-        self.config = Rc::new(super::WorkerConfig::new(running, &self.setup.metrics));
+        let config = Rc::new(WorkerConfig::new(running, &self.setup.metrics));
+        // What still waits at a listener that goes was let in by what was.
+        self.close_unnamed_listeners(&config);
+        let before = std::mem::replace(&mut self.config, config);
+        self.note_orphans(&before);
         self.bind_pools();
         for (index, socket) in sockets {
             if let Some(listener) = self.config.listeners.get(index) {
@@ -24,12 +29,11 @@ impl Worker {
                 self.open_listener(name, socket);
             }
         }
-        self.close_unnamed_listeners();
         self.close_mistrusted();
+        self.close_denied();
     }
 
-    fn close_unnamed_listeners(&mut self) {
-        let config = Rc::clone(&self.config);
+    fn close_unnamed_listeners(&mut self, config: &WorkerConfig) {
         let gone = |open: &super::OpenListener| !config.is_listening(&open.name, open.socket.address());
         let closing: Vec<usize> = (0..self.listeners.len())
             .filter(|index| matches!(self.listeners.get(*index), Some(Some(open)) if gone(open)))
@@ -37,14 +41,20 @@ impl Worker {
         for index in closing {
             self.close_listener(index);
         }
+    }
+
+    /// Connections whose listener is gone hold on to the configuration that had it: its routes and services belong
+    /// together.
+    fn note_orphans(&mut self, before: &Rc<WorkerConfig>) {
+        let config = Rc::clone(&self.config);
         for id in self.conns.ids() {
-            let Some(client) = self.conns.get_mut(id).and_then(|conn| conn.client()) else { continue };
-            let phase = client.phase;
-            if config.listener_named(&client.listener.name).is_some() {
+            let Some(client) = self.conns.get_mut(id).and_then(Conn::client) else { continue };
+            if client.orphan.is_some() || config.listener_named(&client.listener.name).is_some() {
                 continue;
             }
-            match phase {
-                Phase::Idle => self.set_deadline(id, self.now.after_ms(LAST_CHANCE_MS)),
+            client.orphan = Some(Rc::clone(before));
+            match client.phase {
+                Phase::Idle | Phase::Entry => self.set_deadline(id, self.now.after_ms(LAST_CHANCE_MS)),
                 Phase::Mux => self.drain_client(id),
                 Phase::Handshake | Phase::Head | Phase::Busy(_) | Phase::Lingering => {}
             }
@@ -61,7 +71,14 @@ impl Worker {
             .filter(|id| self.conns.get(*id).is_some_and(|conn| config.would_refuse(conn)))
             .collect();
         for id in refused {
-            self.abandon(id);
+            match self.phase(id) {
+                Some(Phase::Busy(exchange))
+                    if self.exchanges.get(exchange).is_some_and(|x| x.tunnel.open) =>
+                {
+                    self.end_tunnel(exchange, Reason::Denied);
+                }
+                _ => self.abandon(id),
+            }
         }
     }
 
@@ -102,7 +119,7 @@ impl Worker {
         for id in self.conns.ids() {
             let Some(conn) = self.conns.get(id) else { continue };
             match &conn.role {
-                Role::Client(client) if client.phase == Phase::Idle => {
+                Role::Client(client) if matches!(client.phase, Phase::Idle | Phase::Entry) => {
                     self.set_deadline(id, self.now.after_ms(LAST_CHANCE_MS));
                 }
                 Role::Client(client) if client.phase == Phase::Mux => self.drain_client(id),

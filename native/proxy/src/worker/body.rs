@@ -89,6 +89,16 @@ impl Body {
         self.sink = Sink::Stream;
     }
 
+    /// Chooses that it goes out as it is: it is no body but the other protocol of a tunnel.
+    pub(crate) fn send_raw(&mut self) {
+        self.sink = Sink::Plain;
+    }
+
+    /// What an upstream says in a tunnel, to its end, for a client of HTTP/2.
+    pub(crate) fn of_tunnel() -> Self {
+        Self { source: Source::UntilClose, sink: Sink::Stream, done: false, bytes: 0 }
+    }
+
     /// As HTTP/1.1 has it: in chunks, unless a length was announced.
     fn send_as_text(&mut self) {
         let chunked = matches!(self.source, Source::Chunked(_) | Source::Stream { left: None, .. });

@@ -10,7 +10,6 @@ use crate::telemetry::Reason;
 use crate::tls::Peer;
 use std::io::ErrorKind;
 use tulle_decide::http::{find_head_end, head_too_large};
-use tulle_snapshot::wire::ListenerKind;
 
 /// How a client that knows that we speak HTTP/2 begins (RFC 9113 section 3.4): so much of it that no HTTP/1 head begins so.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
@@ -26,14 +25,19 @@ impl Worker {
                 if conn.link.flush(&mut self.io).is_err() {
                     return self.abandon(id);
                 }
-                if conn.link.is_blocked() {
+                if !conn.link.is_blocked() {
+                    self.client_flushed(id);
+                    continue;
+                }
+                // A client that takes nothing may go on sending, where the two have nothing to do with each other.
+                if !self.is_tunnel(id) {
                     return;
                 }
-                self.client_flushed(id);
-                continue;
             }
+            let Some(conn) = self.conns.get_mut(id) else { return };
             let Role::Client(client) = &conn.role else { return };
             let again = match client.phase {
+                Phase::Entry => self.sniff(id),
                 Phase::Handshake | Phase::Idle | Phase::Head => self.read_head(id),
                 Phase::Busy(exchange) => self.drive_exchange_input(id, exchange),
                 Phase::Lingering => self.linger(id),
@@ -99,6 +103,9 @@ impl Worker {
         if self.phase(id) == Some(Phase::Handshake) {
             self.handshake_done(id);
         }
+        if self.phase(id) == Some(Phase::Entry) {
+            return self.sniffed(id, buffer, ended);
+        }
         match self.is_http2(id, buffer) {
             Some(true) => {
                 self.begin_mux(id);
@@ -106,6 +113,11 @@ impl Worker {
                     conn.link.keep(buffer, &mut self.io);
                 }
                 return true;
+            }
+            Some(false) if !buffer.is_empty() && self.wants_http2(id) => {
+                self.record_broken(id, Reason::Http2Error, "not_http2");
+                self.close(id);
+                return false;
             }
             Some(false) => {}
             None => return self.partial_head(id, buffer, ended),
@@ -128,13 +140,13 @@ impl Worker {
         }
     }
 
-    /// Whether a connection that has said this much speaks HTTP/2: agreed by ALPN or, without TLS, by its preface. None:
+    /// Whether a connection that has said this much speaks HTTP/2: agreed by ALPN or, without that, by its preface. None:
     /// more must be seen.
     fn is_http2(&mut self, id: Id, buffer: &[u8]) -> Option<bool> {
         let Some(conn) = self.conns.get_mut(id) else { return Some(false) };
-        let alpn = conn.link.session().map(|session| session.alpn() == Some(b"h2"));
+        let alpn = conn.link.session().and_then(|session| session.alpn()).map(|protocol| protocol == b"h2");
         let Some(client) = conn.client() else { return Some(false) };
-        if !std::mem::take(&mut client.fresh) || client.listener.kind != ListenerKind::Http {
+        if !std::mem::take(&mut client.fresh) || !client.listener.kind.is_traffic() {
             return Some(false);
         }
         if let Some(agreed) = alpn {
@@ -146,6 +158,11 @@ impl Worker {
         let may_be = PREFACE.starts_with(buffer);
         client.fresh = may_be;
         if may_be && !buffer.is_empty() { None } else { Some(false) }
+    }
+
+    /// Whether its listener takes HTTP/2 only.
+    fn wants_http2(&mut self, id: Id) -> bool {
+        self.conns.get_mut(id).and_then(|conn| conn.client()).is_some_and(|client| !client.listener.http1)
     }
 
     /// Some of a head is there: keep it, unless it can come to nothing.
@@ -196,7 +213,7 @@ impl Worker {
             client.identity = client.listener.forward_identity.then(|| header.into());
             client.identity_number = number;
         }
-        client.phase = Phase::Idle;
+        client.phase = if client.listener.forward.is_some() { Phase::Entry } else { Phase::Idle };
         client.head_began = now;
         client.listener.counters.tls_done(resumed);
         let timeout = client.listener.limits.header_timeout_ms;
@@ -212,6 +229,8 @@ impl Worker {
             && client.phase == Phase::Handshake
         {
             client.listener.counters.tls_failed();
+            let detail = if let LinkError::Tls(error) = error { error.reason() } else { "closed" };
+            return self.handshake_failed(id, detail);
         }
         self.abandon(id);
     }
@@ -220,11 +239,18 @@ impl Worker {
     fn drive_exchange_input(&mut self, id: Id, exchange: Id) -> bool {
         let Some(x) = self.exchanges.get(exchange) else { return false };
         if self.conns.get(id).is_some_and(|conn| conn.link.is_broken()) {
-            self.abandon(id);
+            if x.tunnel.open {
+                self.tunnel_broke(exchange, true);
+            } else {
+                self.abandon(id);
+            }
             return false;
         }
         if x.tunnel.open {
             return self.tunnel_from_client(exchange);
+        }
+        if x.is_connection() {
+            return self.sniff_ahead(id, exchange);
         }
         // A half-closed client still waits for its answer.
         !x.request.is_done() && self.pump_request(exchange)

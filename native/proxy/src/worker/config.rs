@@ -2,7 +2,7 @@
 
 use super::conn::{Conn, Role};
 use crate::certificates;
-use crate::running::{Place, Places, PoolKey, Running};
+use crate::running::{Place, Places, PoolKey, Proxies, Running};
 use crate::shared::{Count, ServiceCounts};
 use crate::slab::Id;
 use crate::telemetry::{ListenerCounters, ServiceCounters, WorkerMetrics};
@@ -12,10 +12,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tulle_decide::balance::{Balancer, Candidates, balancer};
+use tulle_decide::forward::Forward;
 use tulle_decide::http::{Edits, HeadLimits};
 use tulle_decide::policy::Authorizer;
 use tulle_decide::route::{Router, RuleId, RulePlan};
-use tulle_snapshot::wire::{ForwardedHeaders, Limits, ListenerKind, PathRules, PoolLimits, ServiceProtocol};
+use tulle_snapshot::wire::{
+    ForwardedHeaders, Limits, ListenerKind, PathRules, PoolLimits, ProxyVersion, ServiceProtocol,
+};
 
 /// What a worker serves by; requests hold on to the one that they began with.
 pub(crate) struct WorkerConfig {
@@ -39,10 +42,15 @@ pub(crate) struct WorkerListener {
     pub(crate) forwarded: ForwardedHeaders,
     pub(crate) forward_identity: bool,
     pub(crate) paths: PathRules,
+    pub(crate) http1: bool,
     pub(crate) upgrade: bool,
     pub(crate) connect: bool,
     pub(crate) router: Router,
     pub(crate) authorizer: Authorizer,
+    /// Where connections go that are forwarded unread.
+    pub(crate) forward: Option<Arc<Forward>>,
+    /// Whose PROXY header is believed.
+    pub(crate) proxies: Option<Arc<Proxies>>,
 }
 
 /// A service, as its connections see it.
@@ -54,6 +62,8 @@ pub(crate) struct WorkerService {
     /// Its endpoints speak HTTP/2.
     pub(crate) http2: bool,
     pub(crate) connect_timeout_ms: u32,
+    /// The PROXY header that its connections begin with.
+    pub(crate) proxy_header: Option<ProxyVersion>,
     /// The idle connections are this worker's share.
     pub(crate) pool: PoolLimits,
     pub(crate) name: Arc<str>,
@@ -127,6 +137,13 @@ impl WorkerConfig {
     }
 }
 
+impl WorkerListener {
+    /// Requests are all that it takes, and they begin at once.
+    pub(crate) fn is_plain_http(&self) -> bool {
+        self.forward.is_none() && self.proxies.is_none()
+    }
+}
+
 impl WorkerService {
     /// Picks a place for an attempt.
     pub(crate) fn pick(&self, subset: Option<u32>, tried: &[u32], random: u64) -> Option<u32> {
@@ -182,10 +199,13 @@ fn listener(running: &Arc<Running>, index: usize, metrics: &WorkerMetrics) -> Op
         forwarded: wire.forwarded.clone(),
         forward_identity: wire.forward_identity,
         paths: wire.paths,
+        http1: wire.http1,
         upgrade: wire.upgrade,
         connect: wire.connect,
         router: core.router.clone(),
         authorizer: core.authorizer.clone(),
+        forward: core.forward.clone(),
+        proxies: core.proxies.clone(),
     })
 }
 
@@ -200,6 +220,7 @@ fn service(running: &Arc<Running>, index: usize, metrics: &WorkerMetrics) -> Opt
         tls: running.tls.client.get(index)?.clone(),
         http2: matches!(wire.protocol, ServiceProtocol::Http2 | ServiceProtocol::Grpc),
         connect_timeout_ms: wire.connect_timeout_ms,
+        proxy_header: wire.send_proxy_protocol,
         pool: PoolLimits {
             idle_per_endpoint: wire.pool.idle_per_endpoint.div_ceil(running.core.snapshot.workers),
             ..wire.pool

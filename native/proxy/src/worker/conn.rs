@@ -37,8 +37,8 @@ pub(crate) struct Client {
     pub(crate) generation: u32,
     /// Nothing was received that tells which protocol it speaks.
     pub(crate) fresh: bool,
-    /// Its listener is gone: the connection ends with its next answer.
-    pub(crate) orphan: bool,
+    /// Its listener is gone: the connection ends with its next answer, by the last configuration that named it.
+    pub(crate) orphan: Option<Rc<WorkerConfig>>,
     pub(crate) peer: SocketAddr,
     /// The peer's IP address as text.
     pub(crate) ip: Text<45>,
@@ -47,6 +47,12 @@ pub(crate) struct Client {
     /// The peer's SPIFFE ID, as records name it.
     pub(crate) identity_number: u32,
     pub(crate) phase: Phase,
+    /// A PROXY header may be what comes first.
+    pub(crate) header_pending: bool,
+    /// TLS ends here: what is read was sealed.
+    pub(crate) sealed: bool,
+    /// What the client connected to, as a PROXY header says.
+    pub(crate) destination: Option<Box<SocketAddr>>,
     /// The first byte of the head that is being read.
     pub(crate) head_began: Nanos,
     /// How far the head that is being read was searched for its end.
@@ -56,6 +62,8 @@ pub(crate) struct Client {
 /// Where a client's connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
+    /// What it speaks is not known yet: a PROXY header may come, or a look at the first bytes tells.
+    Entry,
     /// TLS first.
     Handshake,
     /// Between requests.
@@ -165,6 +173,11 @@ pub(crate) struct Exchange {
     pub(crate) upstream_keep_alive: bool,
     pub(crate) interim: u8,
     pub(crate) tunnel: Tunnel,
+    pub(crate) carries: Carries,
+    /// What policy was asked about a tunnel: it is asked again when the configuration changes.
+    pub(crate) asked: Option<Box<Asked>>,
+    /// It is cut then, whatever moves.
+    pub(crate) ends_at: Option<Nanos>,
     /// How far the response head was searched for its end.
     pub(crate) scanned: usize,
     /// It waits for a connection until then.
@@ -185,10 +198,30 @@ pub(crate) struct Held {
     pub(crate) ended: bool,
 }
 
-/// An upgraded connection: what went which way, and which directions have ended.
+/// What an exchange carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carries {
+    /// A request, and what it may become.
+    Request,
+    /// A connection, as it is.
+    Connection,
+    /// A connection whose client has not spoken: dialled, so that the server may. It becomes one of the above.
+    Ahead,
+}
+
+/// A request that opened a tunnel, as policy saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) method: Box<[u8]>,
+    pub(crate) path: Box<[u8]>,
+}
+
+/// A tunnel: what went which way, and which directions have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Tunnel {
     pub(crate) open: bool,
+    /// It is open, and its bytes are the bodies of a request and its answer, by HTTP/2.
+    pub(crate) streamed: bool,
     pub(crate) client_ended: bool,
     pub(crate) upstream_ended: bool,
     pub(crate) from_client: u64,
@@ -227,7 +260,7 @@ impl Exchange {
         record.at.head = now.0;
         record.peer = Address::from(client.peer);
         record.identity = client.identity_number;
-        if let Some(tls) = &listener.tls {
+        if let Some(tls) = listener.tls.as_ref().filter(|_| client.sealed) {
             let mutual = tls.built.trust_domain().is_some();
             record.flags.insert(if mutual { Flags::TLS.with(Flags::MTLS) } else { Flags::TLS });
         }
@@ -255,7 +288,7 @@ impl Exchange {
             method: Method::Get,
             version: Version::Http11,
             keep_alive: false,
-            closing: client.orphan,
+            closing: client.orphan.is_some(),
             upgrade: false,
             connect: false,
             idempotency_key: false,
@@ -275,6 +308,9 @@ impl Exchange {
             upstream_keep_alive: false,
             interim: 0,
             tunnel: Tunnel::default(),
+            carries: Carries::Request,
+            asked: None,
+            ends_at: None,
             scanned: 0,
             waits_until: None,
             request_ended: None,
@@ -283,8 +319,17 @@ impl Exchange {
         }
     }
 
-    /// The time limits of its rule.
+    /// Bytes both ways, of a connection that was never a request.
+    pub(crate) fn is_connection(&self) -> bool {
+        self.carries != Carries::Request
+    }
+
+    /// The time limits of its rule, or of its listener.
     pub(crate) fn limits(&self) -> Option<TimeLimits> {
+        if self.is_connection() {
+            let stream_idle = self.listener.forward.as_ref().and_then(|forward| forward.stream_idle);
+            return Some(TimeLimits { request: None, stream_idle });
+        }
         let rule = self.config.rule(self.rule?)?;
         Some(TimeLimits { request: rule.request_timeout, stream_idle: rule.stream_idle })
     }

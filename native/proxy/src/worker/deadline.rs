@@ -1,7 +1,7 @@
 //! Time: what is due when, and what follows.
 
 use super::Worker;
-use super::conn::{Phase, Role, State};
+use super::conn::{Carries, Phase, Role, State};
 use crate::clock::Nanos;
 use crate::slab::Id;
 use crate::telemetry::{Flags, Reason};
@@ -29,9 +29,10 @@ impl Worker {
     fn due(&mut self, id: Id) {
         match self.conns.get(id).map(|conn| &conn.role) {
             Some(Role::Client(client)) => match client.phase {
+                Phase::Entry => self.entry_due(id),
                 Phase::Handshake => {
                     client.listener.counters.tls_failed();
-                    self.abandon(id);
+                    self.handshake_failed(id, "timeout");
                 }
                 Phase::Idle | Phase::Lingering => self.close(id),
                 Phase::Head => self.refuse_slow_head(id),
@@ -65,8 +66,12 @@ impl Worker {
         let idle = limits.stream_idle.map(|idle| x.moved.after(idle));
         let due = if let Some(until) = x.waits_until {
             Some(until)
-        } else if x.tunnel.open || (x.head_sent && x.request.is_done()) {
-            idle
+        } else if x.tunnel.open
+            || x.tunnel.streamed
+            || x.carries == Carries::Ahead
+            || (x.head_sent && x.request.is_done())
+        {
+            [idle, x.ends_at].into_iter().flatten().min()
         } else if x.grpc {
             // Streams may say nothing for long: the call has begun with its head.
             if x.head_sent { idle } else { limits.request.map(|limit| Nanos(x.record.at.head).after(limit)) }
@@ -98,6 +103,12 @@ impl Worker {
         if x.waits_until.is_some() {
             return self.answer(exchange, Reason::QueueTimeout);
         }
+        if x.ends_at.is_some_and(|end| end <= now) {
+            return self.end_tunnel(exchange, Reason::Draining);
+        }
+        if x.carries == Carries::Ahead {
+            return self.ahead_due(exchange);
+        }
         if x.tunnel.open {
             return self.close_tunnel(exchange, Reason::StreamIdle, false);
         }
@@ -107,7 +118,7 @@ impl Worker {
         }
         let silent =
             x.limits().and_then(|limits| limits.stream_idle).is_some_and(|idle| x.moved.after(idle) <= now);
-        if x.request.is_done() || x.grpc || silent {
+        if x.request.is_done() || x.grpc || x.tunnel.streamed || silent {
             return self.time_out(exchange);
         }
         // Is it the client that is slow, or the upstream that does not take more?

@@ -9,6 +9,7 @@ use crate::slab::Id;
 use crate::telemetry::{Flags, NONE_32, Reason};
 use std::rc::Rc;
 use std::sync::Arc;
+use tulle_decide::http::Fields;
 use tulle_decide::retry::{Exposure, Failure, Replay, Resent, RetryFacts, Reused, may_resend, may_retry};
 
 /// How much of a request is kept for another attempt.
@@ -83,6 +84,13 @@ impl Worker {
         x.record.at.sent = stamp;
         if reused {
             x.record.flags.insert(Flags::POOLED);
+        }
+        if x.is_connection() {
+            return self.dialled(exchange);
+        }
+        if x.connect && x.is_stream() {
+            self.agree_to_stream(exchange, (b"", &Fields::new()), &mut []);
+            return self.rearm(exchange);
         }
         if x.connect {
             return self.open_connect_tunnel(exchange);
@@ -179,7 +187,11 @@ impl Worker {
             mux.send_body(stream, data, step.done, trailers, &mut self.scratch.text);
             return self.mark_dirty(id);
         }
-        if total > 0 && conn.link.send(&parts, &mut self.io).is_err() {
+        let sent = if total > 0 { conn.link.send(&parts, &mut self.io) } else { Ok(()) };
+        // What ends is one direction of a tunnel, not a message that says itself where it ends.
+        let sent =
+            if step.done && x.tunnel.streamed { sent.and(conn.link.finish(&mut self.io)) } else { sent };
+        if sent.is_err() {
             self.request_broken(exchange);
         }
     }
@@ -221,6 +233,9 @@ impl Worker {
             Reason::UpstreamReset => Failure::Reset,
             _ => return None,
         };
+        if x.is_connection() {
+            return x.dials_again(failure);
+        }
         let facts = RetryFacts {
             attempts_made: x.attempts,
             failure,

@@ -43,7 +43,7 @@ impl Worker {
         x.record.reason = reason;
         if reason == Reason::ClientClosed {
             x.record.flags.insert(Flags::CLIENT_ABORT);
-            if !x.head_sent {
+            if !x.head_sent && !x.is_connection() {
                 x.record.status = reason.status();
             }
         }
@@ -131,7 +131,7 @@ impl Worker {
                 match client.phase {
                     Phase::Busy(exchange) => self.end_exchange(exchange, Reason::ClientClosed),
                     Phase::Mux => self.end_client_streams(id),
-                    Phase::Handshake | Phase::Idle | Phase::Head | Phase::Lingering => {}
+                    Phase::Entry | Phase::Handshake | Phase::Idle | Phase::Head | Phase::Lingering => {}
                 }
                 self.remove_client(id);
             }

@@ -16,6 +16,21 @@ pub(super) fn hex32(bytes: &[u8; 16]) -> [u8; 32] {
     out
 }
 
+/// Sixteen bytes in base64 (RFC 4648 section 4): what `Sec-WebSocket-Key` is.
+pub(super) fn base64(bytes: &[u8; 16]) -> [u8; 24] {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = [b'='; 24];
+    for (three, four) in bytes.chunks(3).zip(out.chunks_exact_mut(4)) {
+        let at = |index: usize| u32::from(three.get(index).copied().unwrap_or(0));
+        let bits = at(0) << 16 | at(1) << 8 | at(2);
+        for (index, digit) in four.iter_mut().take(three.len() + 1).enumerate() {
+            let six = bits >> (18 - 6 * index) & 63;
+            *digit = DIGITS.get(six as usize).copied().unwrap_or(b'A');
+        }
+    }
+    out
+}
+
 /// Reads as many digits as there is room for; what is no digit counts as 0.
 pub(super) fn unhex(text: &[u8], out: &mut [u8]) {
     let value = |digit: u8| char::from(digit).to_digit(16).and_then(|v| u8::try_from(v).ok()).unwrap_or(0);
@@ -41,6 +56,12 @@ pub(super) fn traceparent(trace: [u8; 16], span: [u8; 8]) -> [u8; 55] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn websocket_keys() {
+        assert_eq!(&base64(b"the sample nonce"), b"dGhlIHNhbXBsZSBub25jZQ==");
+        assert_eq!(&base64(&[0xff; 16]), b"/////////////////////w==");
+    }
 
     #[test]
     fn trace_ids_are_written_and_read_alike() {

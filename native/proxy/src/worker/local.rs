@@ -2,6 +2,7 @@
 
 use super::Worker;
 use super::body::Body;
+use super::conn::Exchange;
 use crate::clock;
 use crate::slab::Id;
 use crate::telemetry::admin::Answer;
@@ -22,6 +23,9 @@ struct Saying<'a> {
 impl Worker {
     /// Answers for a reason of our own, or cuts an answer that has begun.
     pub(super) fn answer(&mut self, exchange: Id, reason: Reason) {
+        if self.exchanges.get(exchange).is_some_and(Exchange::is_connection) {
+            return self.end_connection(exchange, reason);
+        }
         let status = reason.status();
         self.answer_with(exchange, reason, status, reason.code());
     }

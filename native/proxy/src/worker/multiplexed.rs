@@ -27,6 +27,7 @@ impl Worker {
         place: &Place,
         pool: Id,
     ) {
+        let tunnel = self.exchanges.get(exchange).is_some_and(|x| x.upgrade);
         for id in self.muxes_of(pool) {
             let Some(conn) = self.conns.get_mut(id) else { continue };
             let (state, streams) = (conn.state(), conn.streams());
@@ -39,6 +40,17 @@ impl Worker {
                         x.upstream = Some(id);
                     }
                     return;
+                }
+                Some(State::Mux) if tunnel && !mux.settled => {
+                    mux.waiting.push(exchange);
+                    self.stop_waiting(exchange);
+                    if let Some(x) = self.exchanges.get_mut(exchange) {
+                        x.upstream = Some(id);
+                    }
+                    return;
+                }
+                Some(State::Mux) if tunnel && !mux.h2.peer_takes_connect_protocol() => {
+                    return self.answer(exchange, Reason::UpgradeRefused);
                 }
                 Some(State::Mux) => {
                     if let Some(stream) = mux.h2.open(tag(exchange)) {
@@ -58,7 +70,8 @@ impl Worker {
                 let seed = self.random.next();
                 self.stop_waiting(exchange);
                 if let Some(conn) = self.conns.get_mut(id) {
-                    let mut mux = Mux::new(Side::Client, super::request::UPSTREAM_HEAD, seed);
+                    let mut mux =
+                        Mux::new(Side::Client, (super::request::UPSTREAM_HEAD, STREAMS), (false, seed));
                     mux.waiting.push(exchange);
                     conn.mux = Some(mux);
                 }
@@ -84,11 +97,23 @@ impl Worker {
         if let Some(upstream) = conn.upstream() {
             upstream.state = State::Mux;
         }
-        let waiting = conn.mux.as_mut().map(|mux| std::mem::take(&mut mux.waiting)).unwrap_or_default();
-        for exchange in waiting {
-            let stream = self.mux(id).and_then(|mux| mux.h2.open(tag(exchange)));
+        self.admit_waiting(id);
+        self.mark_dirty(id);
+    }
+
+    /// Whoever waited for the connection may begin; who wants a tunnel, only once the peer has said whether it takes any.
+    fn admit_waiting(&mut self, id: Id) {
+        let Some(mux) = self.mux(id) else { return };
+        let settled = mux.settled;
+        for exchange in std::mem::take(&mut mux.waiting) {
             let Some(x) = self.exchanges.get_mut(exchange) else { continue };
-            if let Some(stream) = stream {
+            let Some(mux) = self.conns.get_mut(id).and_then(|conn| conn.mux.as_mut()) else { return };
+            let wrong = x.upgrade && !mux.h2.peer_takes_connect_protocol();
+            if x.upgrade && !settled {
+                mux.waiting.push(exchange);
+            } else if wrong {
+                self.answer(exchange, Reason::UpgradeRefused);
+            } else if let Some(stream) = mux.h2.open(tag(exchange)) {
                 self.attached_stream(exchange, (id, stream), false);
             } else {
                 x.upstream = None;
@@ -96,7 +121,6 @@ impl Worker {
                 self.attempt(exchange, false);
             }
         }
-        self.mark_dirty(id);
     }
 
     /// There is a stream: sends what is there of the request.
@@ -194,7 +218,14 @@ impl Worker {
                     self.request_may_go_on(exchange);
                 }
             }
-            Event::Writable { stream: None } | Event::SettingsChanged => self.all_writable(id),
+            Event::SettingsChanged => {
+                if let Some(mux) = self.mux(id) {
+                    mux.settled = true;
+                }
+                self.admit_waiting(id);
+                self.all_writable(id);
+            }
+            Event::Writable { stream: None } => self.all_writable(id),
             Event::GoingAway { .. } => {}
         }
     }
@@ -240,6 +271,9 @@ impl Worker {
             return;
         }
         self.final_head(exchange, (block.head(), &parsed, block.fields()), &mut [], end);
+        if self.exchanges.get(exchange).is_some_and(|x| x.tunnel.streamed) {
+            self.request_wanted(exchange); // what the client said ahead of the agreement
+        }
     }
 
     fn bad_answer(&mut self, exchange: Id, detail: &'static str) {

@@ -13,7 +13,7 @@ use tulle_decide::http::{HeadLimits, list_trailers, listed};
 /// DESIGN: what a peer may send ahead per stream, and on all of them.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// Streams at a time on one connection.
+/// Streams at a time on one connection to an upstream.
 pub(super) const STREAMS: u32 = 100;
 
 /// HTTP/2 on one connection.
@@ -22,22 +22,28 @@ pub(crate) struct Mux {
     pub(super) h2: Connection,
     /// It stands in the worker's list of connections with something to write.
     dirty: bool,
-    /// Exchanges that wait until an upstream's connection is open.
+    /// The peer has said what it takes.
+    pub(super) settled: bool,
+    /// Exchanges that wait until an upstream's connection is open, or until it has said whether it takes tunnels.
     pub(super) waiting: Vec<Id>,
 }
 
 impl Mux {
-    pub(super) fn new(role: Side, limits: HeadLimits, seed: u64) -> Box<Self> {
+    pub(super) fn new(
+        role: Side,
+        (limits, streams): (HeadLimits, u32),
+        (upgrades, seed): (bool, u64),
+    ) -> Box<Self> {
         let config = Config {
             role,
             stream_window: STREAM_WINDOW,
             connection_window: CONNECTION_WINDOW,
-            max_streams: STREAMS,
+            max_streams: streams,
             header_bytes: limits.bytes,
-            connect_protocol: false,
+            connect_protocol: upgrades,
             seed,
         };
-        Box::new(Self { h2: Connection::new(&config), dirty: false, waiting: Vec::new() })
+        Box::new(Self { h2: Connection::new(&config), dirty: false, settled: false, waiting: Vec::new() })
     }
 
     /// Sends a head, given as lists of lines.
@@ -185,15 +191,21 @@ impl Worker {
 
     /// A client's connection broke the rules: a record of its own says which.
     fn mux_broken(&mut self, id: Id, broken: Broken) {
+        let reason = match broken.code {
+            ErrorCode::EnhanceYourCalm => Reason::Http2Flood,
+            _ => Reason::Http2Error,
+        };
+        self.record_broken(id, reason, broken.reason);
+    }
+
+    /// A client's connection ends for what it did, whatever its requests were.
+    pub(super) fn record_broken(&mut self, id: Id, reason: Reason, detail: &'static str) {
         let (config, now) = (Rc::clone(&self.config), self.now);
         let Some(Role::Client(client)) = self.conns.get(id).map(|conn| &conn.role) else { return };
         let mut ended = Exchange::new(config, id, client, now, now);
         ended.record.flags.insert(Flags::H2);
-        ended.record.reason = match broken.code {
-            ErrorCode::EnhanceYourCalm => Reason::Http2Flood,
-            _ => Reason::Http2Error,
-        };
-        ended.record.detail = broken.reason;
+        ended.record.reason = reason;
+        ended.record.detail = detail;
         let exchange = self.new_exchange(ended);
         self.close_record(exchange);
     }

@@ -5,14 +5,15 @@
 
 use super::body::Body;
 use super::config::WorkerListener;
-use super::conn::{Exchange, Phase};
-use super::ids::{hex32, traceparent, unhex};
+use super::conn::{Asked, Exchange, Phase};
+use super::ids::{base64, hex32, traceparent, unhex};
+use super::permit::{caller, permitted};
 use super::{Scratch, Worker};
 use crate::clock::Nanos;
 use crate::engine::Pressure;
 use crate::slab::Id;
 use crate::telemetry::admin::{self, Answer, Question};
-use crate::telemetry::{Flags, NONE_16, Reason, RequestId, Text};
+use crate::telemetry::{Flags, Reason, RequestId, Text};
 use std::rc::Rc;
 use tulle_decide::grpc;
 use tulle_decide::h2::StreamId;
@@ -20,9 +21,8 @@ use tulle_decide::http::{
     self as http, Edits, FieldKind, Fields, Forwarded, Framing, HeadLimits, Method, Normalized, Reject,
     RequestHead, RequestParts, Target, Version, client_request_id, client_traceparent,
 };
-use tulle_decide::policy::{Caller, Decision, Permit};
+use tulle_decide::policy::{Caller, Permit};
 use tulle_decide::route::{HeaderLookup, Matched, RequestView, RuleAction, redirect_location, rewrite_path};
-use tulle_snapshot::wire::ListenerKind;
 
 /// What an upstream may send as a head.
 pub(super) const UPSTREAM_HEAD: HeadLimits = HeadLimits { bytes: 128 * 1024, fields: 256 };
@@ -104,17 +104,14 @@ impl Worker {
 
     /// A place for what is known of the request, tied to the client's connection, or to a stream of it.
     pub(super) fn open_exchange(&mut self, id: Id, stream: Option<StreamId>) -> Option<Id> {
-        let config = Rc::clone(&self.config);
         let now = self.now;
         let client = self.conns.get_mut(id)?.client()?;
+        let config = Rc::clone(client.orphan.as_ref().unwrap_or(&self.config));
         if client.generation != config.generation {
             client.generation = config.generation;
-            match config.listener_named(&client.listener.name) {
-                Some(listener) => client.listener = Rc::clone(listener),
-                None => client.orphan = true,
-            }
+            client.listener = Rc::clone(config.listener_named(&client.listener.name)?);
         }
-        let began = if client.phase == Phase::Head { client.head_began } else { now };
+        let began = if matches!(client.phase, Phase::Entry | Phase::Head) { client.head_began } else { now };
         client.scanned = 0;
         let mut opened = Exchange::new(config, id, client, began, now);
         opened.replay = self.io.pool.take();
@@ -148,7 +145,7 @@ impl Worker {
         let Some(x) = self.exchanges.get_mut(exchange) else { return Err(Reason::Internal.into()) };
         let listener = Rc::clone(&x.listener);
         x.note(head, request, fields);
-        if listener.kind != ListenerKind::Http {
+        if !listener.kind.is_traffic() {
             let question = Question {
                 method: request.method_text.of(head),
                 host: request.host.of(head),
@@ -158,6 +155,9 @@ impl Worker {
             return Err(Refusal::Admin(Box::new(page)));
         }
         allowed_form(request, &listener)?;
+        if x.is_stream() && request.upgrade.is_some() && !x.upgrade {
+            return Err(Reason::UpgradeRefused.into());
+        }
         if self.pressure == Pressure::Full {
             x.record.detail = "memory";
             x.keep_alive = false;
@@ -189,6 +189,8 @@ impl Worker {
         };
         let matched = listener.router.find(&permit, &view).ok_or(Reason::NoRoute)?;
         let Some(x) = self.exchanges.get_mut(exchange) else { return Err(Reason::Internal.into()) };
+        x.asked = (x.upgrade || x.connect)
+            .then(|| Box::new(Asked { method: request.method_text.of(head).into(), path: path.into() }));
         x.rule = Some(matched.rule);
         x.record.rule = matched.rule.0;
         x.record.at.routed = self.now.0;
@@ -203,27 +205,9 @@ impl Worker {
         path: &[u8],
     ) -> Result<Permit, Refusal> {
         let Some(x) = self.exchanges.get_mut(exchange) else { return Err(Reason::Internal.into()) };
-        let client = self.conns.get(x.client);
-        let peer = client.and_then(|conn| conn.link.session()).and_then(|session| session.peer());
-        let caller = peer.map_or(Caller::Anonymous, |peer| Caller::Peer(&peer.spiffe));
+        let caller = self.conns.get(x.client).map_or(Caller::Anonymous, caller);
         let verdict = listener.authorizer.decide(&caller, method, path);
-        let id = |policy: Option<tulle_decide::policy::PolicyId>| {
-            policy.and_then(|policy| u16::try_from(policy.0).ok()).unwrap_or(NONE_16)
-        };
-        x.record.shadow_policy = id(verdict.shadow.would_deny.or(verdict.shadow.would_allow));
-        if verdict.shadow.would_deny.is_some() {
-            x.record.flags.insert(Flags::SHADOW_DENIED);
-        }
-        match verdict.decision {
-            Decision::Allow(permit) => {
-                x.record.policy = id(permit.policy());
-                Ok(permit)
-            }
-            Decision::Deny { policy } => {
-                x.record.policy = id(policy);
-                Err(Reason::Denied.into())
-            }
-        }
+        Ok(permitted(x, verdict)?)
     }
 
     /// What the rule says: a redirect, or a backend and the head for it.
@@ -235,15 +219,15 @@ impl Worker {
         (target, text): (&mut Vec<u8>, &mut Vec<u8>),
     ) -> Result<(), Refusal> {
         let random = self.random.next();
-        let config = Rc::clone(&self.config);
         let Some(x) = self.exchanges.get_mut(exchange) else { return Err(Reason::Internal.into()) };
+        let config = Rc::clone(&x.config);
         let Some(rule) = config.rule(matched.rule) else { return Err(Reason::Internal.into()) };
         let query = request.target.query(head);
         let split = match &rule.action {
             RuleAction::Forward(split) => split,
             RuleAction::Redirect(redirect) => {
                 let from = tulle_decide::route::RedirectFrom {
-                    scheme: if x.listener.tls.is_some() {
+                    scheme: if x.record.flags.contains(Flags::TLS) {
                         tulle_decide::route::Scheme::Https
                     } else {
                         tulle_decide::route::Scheme::Http
@@ -265,10 +249,13 @@ impl Worker {
         x.service = Some(Rc::clone(service));
         if service.http2 {
             x.request.send_as_stream();
-            x.upgrade = false;
+            // An upgrade may be ignored; a tunnel to a place that speaks HTTP/2 would be a way around policy.
+            x.upgrade &= x.is_stream();
             if x.connect {
-                return Err(Reason::NotImplemented.into());
+                return Err(Reason::MethodNotAllowed.into());
             }
+        } else if x.is_stream() && x.is_tunnel() {
+            x.request.send_raw();
         }
         x.subset = backend.subset;
         x.record.service = service.index;
@@ -312,6 +299,8 @@ impl Worker {
             traceparent(x.record.trace_id, x.record.span_id)
         });
         let own_id = own_id.as_ref().map(hex32);
+        // HTTP/2 has no key (RFC 8441 section 5): HTTP/1 wants one.
+        let key = (x.is_stream() && x.upgrade).then(|| base64(&self.random.bytes16()));
         let parts = RequestParts {
             head,
             request,
@@ -323,7 +312,7 @@ impl Worker {
             edits,
             forwarded: Forwarded {
                 for_ip: client.ip.as_bytes(),
-                proto: if listener.tls.is_some() { b"https" } else { b"http" },
+                proto: if client.sealed { b"https" } else { b"http" },
                 host: request.host.of(head),
                 trust: listener.forwarded.trust,
                 enabled: listener.forwarded.forwarded_for,
@@ -332,6 +321,7 @@ impl Worker {
             traceparent: trace.as_ref().map(<[u8; 55]>::as_slice),
             via: listener.forwarded.via.as_deref().map(str::as_bytes),
             own_deadline: x.call_ends.is_some() && x.service.as_ref().is_some_and(|service| service.http2),
+            websocket_key: key.as_ref().map(<[u8; 24]>::as_slice),
             identity: client.identity.as_deref().filter(|_| listener.forward_identity),
             upgrade: x.upgrade,
         };
@@ -367,11 +357,6 @@ impl Worker {
 /// Requests that no route is asked about.
 fn allowed_form(request: &RequestHead, listener: &WorkerListener) -> Result<(), Refusal> {
     match request.method {
-        // Tunnels by HTTP/2 are not built yet, and not announced either.
-        Method::Connect if request.version == Version::Http2 => Err(Reason::NotImplemented.into()),
-        _ if request.version == Version::Http2 && request.upgrade.is_some() => {
-            Err(Reason::NotImplemented.into())
-        }
         Method::Connect if !listener.connect => Err(Reason::MethodNotAllowed.into()),
         // RFC 9110 section 7.6.2: the last one asked answers. We have nothing to say to TRACE.
         Method::Trace if request.max_forwards == Some(0) => Err(Reason::MethodNotAllowed.into()),

@@ -34,6 +34,9 @@ impl Worker {
         if x.tunnel.open {
             return self.tunnel_from_upstream(exchange);
         }
+        if x.is_connection() {
+            return self.server_spoke(id, exchange);
+        }
         let head_sent = x.head_sent;
         if head_sent && self.client_room(exchange) == 0 {
             return false; // the client is slower: the kernel keeps what the upstream sends
@@ -134,6 +137,9 @@ impl Worker {
         let mut fields = std::mem::take(&mut self.scratch.fields);
         let parsed = parse_response(head, super::request::UPSTREAM_HEAD, x.method, &mut fields);
         let took = match parsed {
+            Ok(parsed) if parsed.status == 101 && self.may_agree(exchange) => {
+                self.agree_to_stream(exchange, (head, &fields), rest)
+            }
             Ok(parsed) if parsed.status == 101 => self.switch(exchange, (head, &parsed, &fields), rest),
             Ok(parsed) if parsed.is_interim() => self.interim(exchange, head, &parsed, &fields),
             Ok(parsed) => self.final_head(exchange, (head, &parsed, &fields), rest, ended),
@@ -244,6 +250,9 @@ impl Worker {
         x.record.status = parsed.status;
         x.record.at.response = now.0;
         x.record.at.first_out = now.0;
+        if x.is_stream() && x.upgrade && (200..300).contains(&parsed.status) {
+            x.tunnelled(); // both sides speak HTTP/2, and the upstream has agreed
+        }
         if x.grpc
             && let Some(status) = fields.values(head, b"grpc-status").next()
         {

@@ -27,7 +27,7 @@ impl Worker {
         let Some(x) = self.exchanges.get(exchange) else { return 0 };
         let Some(conn) = x.upstream.and_then(|id| self.conns.get(id)) else { return 0 };
         match (x.upstream_stream, &conn.mux) {
-            _ if x.request_broken || x.unsent > 0 => 0,
+            _ if x.request_broken || x.unsent > 0 || x.waits_for_tunnel() => 0,
             (Some(stream), Some(mux)) => mux.h2.room(stream),
             _ if !matches!(conn.state(), Some(State::Busy(_))) || conn.link.is_blocked() => 0,
             _ => usize::MAX,
@@ -37,7 +37,8 @@ impl Worker {
     /// Whether the upstream can be told that a request has ended: that needs no room.
     pub(super) fn upstream_is_open(&self, exchange: Id) -> bool {
         let Some(x) = self.exchanges.get(exchange) else { return false };
-        x.upstream_stream.is_some() && x.unsent == 0 || self.upstream_room(exchange) > 0
+        let may_end = x.upstream_stream.is_some() && x.unsent == 0 && !x.waits_for_tunnel();
+        may_end || self.upstream_room(exchange) > 0
     }
 
     /// The upstream takes more: has whatever the client sent looked at.

@@ -24,8 +24,10 @@ impl Worker {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let Some(client) = conn.client() else { return };
         client.phase = Phase::Mux;
-        let (limits, idle_ms) = (client.listener.head, client.listener.limits.idle_timeout_ms);
-        conn.mux = Some(Mux::new(Side::Server, limits, seed));
+        let listener = &client.listener;
+        let limits = (listener.head, listener.limits.streams);
+        let (idle_ms, upgrade) = (listener.limits.idle_timeout_ms, listener.upgrade);
+        conn.mux = Some(Mux::new(Side::Server, limits, (upgrade, seed)));
         self.set_deadline(id, self.now.after_ms(idle_ms));
         self.mark_dirty(id);
         if self.draining {
@@ -249,6 +251,16 @@ impl Worker {
 }
 
 impl Exchange {
+    /// Nothing of the other protocol may be sent until the upstream has agreed to it.
+    pub(super) fn waits_for_tunnel(&self) -> bool {
+        self.is_stream() && self.is_tunnel() && !self.head_sent
+    }
+
+    /// It asks for a tunnel.
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.upgrade || self.connect
+    }
+
     /// It came by HTTP/2.
     pub(super) fn is_stream(&self) -> bool {
         self.client_stream.is_some()

@@ -4,7 +4,6 @@ use super::Worker;
 use super::conn::Exchange;
 use super::response::Took;
 use crate::clock;
-use crate::io::Link;
 use crate::slab::Id;
 use crate::telemetry::{Flags, Reason};
 use tulle_decide::http::{Fields, ResponseHead};
@@ -60,11 +59,17 @@ impl Worker {
     /// From now on both sides speak another protocol.
     pub(super) fn open_tunnel(&mut self, exchange: Id) {
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        x.record.flags.insert(Flags::UPGRADE);
+        x.record.at.response = clock::now().0;
+        self.begin_copying(exchange);
+    }
+
+    /// Bytes go both ways until both sides are done.
+    pub(super) fn begin_copying(&mut self, exchange: Id) {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
         x.tunnel.open = true;
         x.head_sent = true;
         x.keep_alive = false;
-        x.record.flags.insert(Flags::UPGRADE);
-        x.record.at.response = clock::now().0;
         let (client, upstream) = (x.client, x.upstream);
         self.rearm(exchange);
         self.queue(client);
@@ -93,7 +98,8 @@ impl Worker {
         let count = buffer.len();
         self.scratch.read = buffer;
         if filled.is_err() || !sent || broken {
-            self.close_tunnel(exchange, Reason::Ok, true);
+            let at_client = (way == Way::Up) == sent;
+            self.tunnel_broke(exchange, at_client);
             return false;
         }
         if let Some(x) = self.exchanges.get_mut(exchange) {
@@ -113,15 +119,29 @@ impl Worker {
         let Some(x) = self.exchanges.get_mut(exchange) else { return false };
         let ended = if way == Way::Up { &mut x.tunnel.client_ended } else { &mut x.tunnel.upstream_ended };
         let first = !std::mem::replace(ended, true);
-        let over = x.tunnel.client_ended && x.tunnel.upstream_ended;
+        let both = x.tunnel.client_ended && x.tunnel.upstream_ended;
+        let upstream = x.upstream;
         let finished = match self.conns.get_mut(to).filter(|_| first) {
             Some(conn) => conn.link.finish(&mut self.io),
             None => Ok(()),
         };
-        if over || finished.is_err() {
+        // What the upstream has not taken yet would be lost with its connection; the client's outlives this.
+        let waits = upstream.and_then(|id| self.conns.get(id)).is_some_and(|conn| conn.link.is_blocked());
+        if finished.is_err() || (both && !waits) {
             self.close_tunnel(exchange, Reason::Ok, false);
         }
         false
+    }
+
+    /// One side is gone. A request that became a tunnel was answered whole; of a connection it is said who ended it.
+    pub(super) fn tunnel_broke(&mut self, exchange: Id, at_client: bool) {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        let reason = match (x.is_connection(), at_client) {
+            (false, _) => Reason::Ok,
+            (true, true) => Reason::ClientClosed,
+            (true, false) => Reason::UpstreamReset,
+        };
+        self.close_tunnel(exchange, reason, true);
     }
 
     /// Ends both sides.
@@ -132,8 +152,8 @@ impl Worker {
         if broken {
             // What one side cannot be told, the other side should not take for a proper end.
             for conn in sides.into_iter().flatten() {
-                if let Some(conn) = self.conns.get_mut(conn).filter(|conn| conn.link.session().is_none()) {
-                    reset_if_clean(&conn.link);
+                if let Some(conn) = self.conns.get_mut(conn) {
+                    conn.link.break_off();
                 }
             }
         }
@@ -143,12 +163,6 @@ impl Worker {
         } else {
             self.begin_lingering(client);
         }
-    }
-}
-
-fn reset_if_clean(link: &Link) {
-    if !link.is_blocked() {
-        link.socket().reset_on_close();
     }
 }
 

@@ -207,6 +207,9 @@ impl Worker {
             self.connection_failed(id, Reason::ConnectFailure);
             return false;
         }
+        if let Some(State::Connecting(exchange)) = self.conns.get(id).and_then(Conn::state) {
+            self.announce_source(id, exchange);
+        }
         match self.handshake(id) {
             Ok(true) => {
                 self.established(id);

@@ -40,9 +40,9 @@ fn listener(name: &str) -> Value {
     json!({
         "name": name, "address": "127.0.0.1:0", "kind": "http", "shared": false, "tls": null, "forwardIdentity": false,
         "forwarded": { "forwardedFor": true, "trust": false, "requestId": true, "trace": true, "via": null },
-        "paths": { "encodedSlash": "keep", "pathParameters": "keep" }, "upgrade": true, "connect": false,
+        "paths": { "encodedSlash": "keep", "pathParameters": "keep" }, "http1": true, "upgrade": true, "connect": false,
         "limits": {
-            "connections": 100, "headerBytes": 8192, "headerFields": 100, "headerTimeoutMs": 10000, "bodyBytesPerSecond": 0,
+            "connections": 100, "streams": 100, "headerBytes": 8192, "headerFields": 100, "headerTimeoutMs": 10000, "bodyBytesPerSecond": 0,
             "idleTimeoutMs": 1000, "bodyBytes": null,
         },
     })
@@ -51,7 +51,7 @@ fn listener(name: &str) -> Value {
 fn service(name: &str) -> Value {
     let endpoint = |address: Value| json!({ "address": address, "weight": 1, "zone": null });
     json!({
-        "name": name, "subsets": [], "loadBalancing": { "policy": "round-robin" }, "tls": null, "connectTimeoutMs": 1000,
+        "name": name, "protocol": "http", "sendProxyProtocol": null, "subsets": [], "loadBalancing": { "policy": "round-robin" }, "tls": null, "connectTimeoutMs": 1000,
         "endpoints": [
             endpoint(json!({ "kind": "tcp", "address": "127.0.0.1:19001" })),
             endpoint(json!({ "kind": "dns", "name": "api.test", "port": 80 })),

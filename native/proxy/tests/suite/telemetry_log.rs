@@ -112,7 +112,7 @@ fn a_line_says_everything_the_record_knows() {
     bench.push(&Record::new(1, 0, 5_000_000));
     let expected = json!({
         "ts": "2023-11-14T22:13:20.000Z", "listener": "web", "route": "a", "rule": 1, "service": "api", "endpoint": "api.test:80",
-        "method": "GET", "path": "/v1/things", "status": 502, "reason": "upstream_reset", "detail": "content_length_short",
+        "method": "GET", "path": "/v1/things", "sni": null, "status": 502, "grpc_status": null, "reason": "upstream_reset", "detail": "content_length_short",
         "flag": "UR", "flags": ["tls", "retried"], "bytes_in": 107, "bytes_out": (1u64 << 40) + 50, "body_in": 7,
         "body_out": 1u64 << 40, "duration_ms": 12.345, "upstream_ms": 8.0, "connect_ms": 1.0, "request_id": "0f".repeat(16),
         "trace_id": "ab".repeat(16), "span_id": "0102030405060708", "peer": "10.1.2.3:4567",
@@ -124,7 +124,7 @@ fn a_line_says_everything_the_record_knows() {
     });
     let empty = json!({
         "ts": "2023-11-14T22:13:20.005Z", "listener": "web", "route": null, "rule": null, "service": null, "endpoint": null,
-        "method": null, "path": null, "status": null, "reason": "ok", "detail": null, "flag": "-", "flags": [], "bytes_in": 0,
+        "method": null, "path": null, "sni": null, "status": null, "grpc_status": null, "reason": "ok", "detail": null, "flag": "-", "flags": [], "bytes_in": 0,
         "bytes_out": 0, "body_in": 0, "body_out": 0, "duration_ms": 0.0, "upstream_ms": null, "connect_ms": null,
         "request_id": null, "trace_id": null, "span_id": null, "peer": null, "peer_id": null, "policy": null,
         "shadow_policy": null, "attempts": [],
@@ -132,6 +132,25 @@ fn a_line_says_everything_the_record_knows() {
     assert_eq!(bench.lines(), [expected, empty]);
     let mode = fs::metadata(bench.file()).unwrap().permissions().mode();
     assert_eq!(mode & 0o137, 0, "not for others: {mode:o}");
+}
+
+#[test]
+fn a_whole_connection_is_told_by_the_name_it_asks_for() {
+    let mut bench = Bench::new("connection", LoggedRequests::Errors, 1, 16);
+    let mut connection = record(1, (0, NONE_32, 0), 0, 1_000_000);
+    connection.flags = Flags::CONNECTION;
+    connection.path = Text::new(&[b'a'; 60]);
+    bench.push(&connection); // it ended plainly, which is no error
+    connection.reason = Reason::SniUnknown;
+    bench.push(&connection);
+    let lines = bench.lines();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["sni"], "a".repeat(48));
+    assert_eq!(lines[0]["reason"], "sni_unknown");
+    assert_eq!(lines[0]["flags"], json!(["connection", "sni_cut"]));
+    for field in ["path", "method", "status", "route"] {
+        assert!(lines[0][field].is_null(), "{field}");
+    }
 }
 
 #[test]
@@ -157,10 +176,10 @@ fn hostile_bytes_stay_inside_their_field() {
     assert_eq!(lines.len(), hostile.len());
     for (line, bytes) in lines.iter().zip(hostile) {
         assert_eq!((&line["status"], &line["listener"]), (&404.into(), &"web".into()));
-        let kept = String::from_utf8_lossy(&bytes[..bytes.len().min(56)]).into_owned();
+        let kept = String::from_utf8_lossy(&bytes[..bytes.len().min(48)]).into_owned();
         assert_eq!(line["path"], kept, "what was sent, or U+FFFD where it is no text");
         let cut = line["flags"].as_array().unwrap().contains(&"path_cut".into());
-        assert_eq!(cut, bytes.len() > 56);
+        assert_eq!(cut, bytes.len() > 48);
     }
     let text = fs::read_to_string(bench.file()).unwrap();
     assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "no control character reaches a terminal");

@@ -173,6 +173,53 @@ fn process() -> ProcessFacts {
 }
 
 #[test]
+fn whole_connections_are_counted_by_how_they_ended_and_are_no_requests() {
+    let names = SHAPE.names(1);
+    let (metrics, mut workers) = Metrics::new(&names, 2);
+    let cases = [
+        ((0, NONE_32, 0), Reason::Ok, "web", "api"),
+        ((0, NONE_32, 0), Reason::ClientClosed, "web", "api"),
+        ((1, NONE_32, NONE_16), Reason::SniUnknown, "secure", ""),
+    ];
+    for worker in &mut workers {
+        for (ids, reason, ..) in cases {
+            let mut connection = record(1, ids, 0, 1_500_000_000);
+            connection.flags.insert(Flags::CONNECTION);
+            connection.reason = reason;
+            (connection.body_in, connection.body_out) = (10, 20);
+            worker.observe(&connection);
+        }
+    }
+    // Those of an earlier configuration count under the names that they had.
+    let later = Shape { listeners: &["secure", "web"], ..SHAPE }.names(2);
+    for worker in &mut workers {
+        worker.rebind(std::sync::Arc::clone(&later));
+        let mut connection = record(1, (0, NONE_32, 0), 0, 0);
+        connection.flags.insert(Flags::CONNECTION);
+        worker.observe(&connection);
+    }
+    let scrape = Scrape::of(&metrics);
+    for (_, reason, listener, service) in cases {
+        let labels = [("listener", listener), ("service", service), ("reason", reason.code())];
+        let more = if reason == Reason::Ok { 2.0 } else { 0.0 };
+        assert_eq!(scrape.value("tulle_forwarded_connections_total", &labels), Some(2.0 + more), "{reason}");
+        assert_eq!(scrape.value("tulle_forwarded_connection_seconds_total", &labels), Some(3.0), "{reason}");
+        for (direction, bytes) in [("in", 20.0), ("out", 40.0)] {
+            let [a, b, c] = labels;
+            let labels = [a, b, c, ("direction", direction)];
+            assert_eq!(scrape.value("tulle_forwarded_bytes_total", &labels), Some(bytes), "{reason}");
+        }
+    }
+    assert!(!scrape.samples.keys().any(|(name, _)| name == "tulle_requests_total"));
+    let labels = [("listener", "secure"), ("reason", "sni_unknown")];
+    assert_eq!(scrape.value("tulle_request_reasons_total", &labels), Some(2.0));
+    let stats: serde_json::Value = serde_json::from_str(&metrics.stats_json(&process())).unwrap();
+    let first = &stats["forwarded"][0];
+    assert_eq!((first["listener"].as_str(), first["reason"].as_str()), (Some("secure"), Some("sni_unknown")));
+    assert_eq!((first["connections"].as_u64(), first["bytes"]["out"].as_u64()), (Some(2), Some(40)));
+}
+
+#[test]
 fn requests_of_all_workers_add_up_by_name() {
     let names = SHAPE.names(1);
     let (metrics, mut workers) = Metrics::new(&names, 2);

@@ -1,5 +1,6 @@
 //! Listeners: where connections come in, and what is asked of them before a route is looked for.
 
+use super::forward::{Forwarding, ProxyAccept};
 use serde::{Deserialize, Serialize};
 
 /// One listening address.
@@ -23,12 +24,18 @@ pub struct Listener {
     pub forwarded: ForwardedHeaders,
     /// How escapes in paths are treated before matching and policy.
     pub paths: PathRules,
+    /// Whether HTTP/1 is served. False: HTTP/2 only, by ALPN or, without TLS, by its preface.
+    pub http1: bool,
     /// Whether requests may ask for another protocol (`Upgrade: websocket`, …).
     pub upgrade: bool,
     /// Whether `CONNECT host:port` is tunnelled to the route's backend. False: 405.
     pub connect: bool,
     /// Bounds on what a client may use.
     pub limits: Limits,
+    /// Where connections go below HTTP: of `tcp`, `tls-passthrough` and `auto`, null for the others.
+    pub forward: Option<Forwarding>,
+    /// Whose PROXY header is believed, or null: nobody's.
+    pub proxy_protocol: Option<ProxyAccept>,
 }
 
 /// What a listener serves.
@@ -38,10 +45,24 @@ pub struct Listener {
 pub enum ListenerKind {
     /// Traffic, by the routes.
     Http,
+    /// Bytes both ways, to the backends of `forward`.
+    Tcp,
+    /// TLS that is not opened, to the backends of `forward` by SNI.
+    TlsPassthrough,
+    /// What the first bytes look like: one of the three above.
+    Auto,
     /// `/healthz /readyz /metrics /config`, loopback only, Host checked.
     Admin,
     /// `/healthz /readyz /metrics`, any address.
     Probes,
+}
+
+impl ListenerKind {
+    /// Whether it carries traffic; the others say how the proxy is.
+    #[must_use]
+    pub const fn is_traffic(self) -> bool {
+        !matches!(self, Self::Admin | Self::Probes)
+    }
 }
 
 /// TLS at a listener.
@@ -133,6 +154,8 @@ pub enum EscapePolicy {
 pub struct Limits {
     /// Open connections; further ones are closed at once.
     pub connections: u32,
+    /// Requests under way on one connection of HTTP/2, 1 to 32,767.
+    pub streams: u32,
     /// Bytes of a request head.
     pub header_bytes: u32,
     /// Fields of a request head.

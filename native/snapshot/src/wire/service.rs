@@ -1,5 +1,6 @@
 //! Services: what requests are sent to.
 
+use super::forward::ProxyVersion;
 use super::listener::Certificate;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,8 @@ pub struct Service {
     pub name: String,
     /// What its endpoints speak.
     pub protocol: ServiceProtocol,
+    /// The PROXY header that each connection to it begins with, or null for none.
+    pub send_proxy_protocol: Option<ProxyVersion>,
     /// In the order of the file.
     pub endpoints: Vec<Endpoint>,
     /// Named parts of the service.

@@ -4,7 +4,7 @@
 
 use super::{Lines, Name};
 use crate::hpack::Indexing;
-use crate::http::{Edits, Field, FieldKind};
+use crate::http::{Edits, Field, FieldKind, Fields};
 
 /// Bytes in front of each record: the representation, the name's length, the value's.
 const PREFIX: usize = 7;
@@ -41,6 +41,19 @@ pub fn listed(mut records: &[u8]) -> impl Iterator<Item = Listed<'_>> {
 /// Appends a line.
 pub fn list_line(out: &mut Vec<u8>, indexing: Indexing, name: &[u8], value: &[u8]) {
     put(out, indexing, name, &[value]);
+}
+
+/// Appends the fields of an HTTP/1 answer that agreed to a tunnel, behind the 200 that HTTP/2 knows for it (RFC 8441
+/// section 4): what was about its connection stays behind, and the answer to a key that the client never sent.
+pub fn list_agreed(out: &mut Vec<u8>, head: &[u8], fields: &Fields) {
+    put(out, Indexing::Incremental, b":status", &[b"200"]);
+    let mut lines = List::new(out, head, false);
+    for field in fields {
+        let accept = field.name.of(head).eq_ignore_ascii_case(b"sec-websocket-accept");
+        if !field.hop && !accept && !field.kind.is_hop_by_hop() {
+            lines.keep(field);
+        }
+    }
 }
 
 /// Appends how a gRPC call ended: a status, 0 to 16, and a message of plain ASCII without `%`.

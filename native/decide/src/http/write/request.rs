@@ -55,6 +55,8 @@ pub struct RequestParts<'a> {
     pub identity: Option<&'a [u8]>,
     /// True: `grpc-timeout` is left out; whoever sends the head says what is left of it.
     pub own_deadline: bool,
+    /// The `Sec-WebSocket-Key` to send along with an upgrade to `websocket`, for a client that has none.
+    pub websocket_key: Option<&'a [u8]>,
     /// True: an upgrade is tunnelled, so Upgrade goes along (where the head has a valid one).
     pub upgrade: bool,
 }
@@ -255,7 +257,11 @@ fn connection(lines: &mut Text<'_>, parts: &RequestParts<'_>) {
         lines.line(b"TE", b"trailers");
     }
     if let Some(protocol) = upgrade {
-        lines.line(b"Upgrade", protocol.of(parts.head));
+        let protocol = protocol.of(parts.head);
+        lines.line(b"Upgrade", protocol);
+        if let Some(key) = parts.websocket_key.filter(|_| protocol.eq_ignore_ascii_case(b"websocket")) {
+            lines.line(b"Sec-WebSocket-Key", key);
+        }
     }
     match (upgrade.is_some(), te) {
         (true, true) => lines.line(b"Connection", b"upgrade, TE"),

@@ -3,6 +3,7 @@
 //! Peers choose paths, methods and request ids: they are escaped so that a line is always one valid JSON object, and so
 //! that no control character reaches a terminal. Bytes that are not UTF-8 become U+FFFD.
 
+use super::super::flags::Flags;
 use super::super::identities::Identities;
 use super::super::names::Names;
 use super::super::record::{NONE_8, Record, RequestId};
@@ -55,7 +56,10 @@ fn names(line: &mut Line<'_>, record: &Record, facts: &Facts<'_>) {
 
 fn request(line: &mut Line<'_>, record: &Record) {
     line.bytes("method", Some(record.method.as_bytes()).filter(|method| !method.is_empty()));
-    line.bytes("path", Some(record.path.as_bytes()).filter(|path| !path.is_empty()));
+    let asked = Some(record.path.as_bytes()).filter(|asked| !asked.is_empty());
+    let (path, sni) = if record.flags.contains(Flags::CONNECTION) { (None, asked) } else { (asked, None) };
+    line.bytes("path", path);
+    line.bytes("sni", sni);
     line.number("status", (record.status != 0).then(|| u64::from(record.status)), integer);
     line.number(
         "grpc_status",
@@ -151,7 +155,7 @@ fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
 fn flags(out: &mut Vec<u8>, record: &Record) {
     let id_cut = matches!(record.request_id, RequestId::Client(id) if id.is_cut());
     let cut = [
-        ("path_cut", record.path.is_cut()),
+        (if record.flags.contains(Flags::CONNECTION) { "sni_cut" } else { "path_cut" }, record.path.is_cut()),
         ("method_cut", record.method.is_cut()),
         ("request_id_cut", id_cut),
     ];
