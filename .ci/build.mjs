@@ -1,7 +1,9 @@
-// `npm run build`: packages, addon and JavaScript, each only where something changed; `--all`: tests and bench, too.
-import { build, buildTests, run } from './steps.mjs';
+// `npm run build`: packages, addon and JavaScript, each only where something changed; `--all`: tests and bench with its upstream, too.
+import { build, buildTests, buildUpstream, run } from './steps.mjs';
 
 await run(async () => {
   await build();
-  if (process.argv.includes('--all')) await buildTests();
+  if (!process.argv.includes('--all')) return;
+  await buildUpstream();
+  await buildTests();
 });

@@ -245,6 +245,25 @@ export async function buildTests() {
   });
 }
 
+/** Builds the benchmark's upstream for HTTP/2 into build/, unless its sources are unchanged. */
+export async function buildUpstream() {
+  const output = path.join('build', 'bench-upstream');
+  await whenChanged('upstream', {
+    inputs: files(['native/decide/src', 'native/proxy/examples', 'native/Cargo.toml', 'native/Cargo.lock']),
+    outputs: [output],
+    work: () =>
+      timed('building the upstream of the benchmark', async () => {
+        await cargo(['build', '--release', '--locked', '-p', 'tulle-proxy', '--example', 'upstream']);
+        const target = process.env.CARGO_TARGET_DIR ?? path.join(root, 'native', 'target');
+        const built = path.join(target, cargoEnv().CARGO_BUILD_TARGET, 'release', 'examples', 'upstream');
+        fs.mkdirSync(path.join(root, 'build'), { recursive: true });
+        // A running one has the old file mapped: replace it, never write into it.
+        fs.copyFileSync(built, path.join(root, `${output}.new`));
+        fs.renameSync(path.join(root, `${output}.new`), path.join(root, output));
+      }),
+  });
+}
+
 /** Everything that runs: packages, addon, and what is shipped. */
 export async function build() {
   await installPackages();

@@ -22,6 +22,7 @@ import { Ports } from './rig/ports.js';
 import { Fleet } from './rig/processes.js';
 import { RigError } from './rig/tools.js';
 import { startUpstream } from './rig/upstream.js';
+import { startUpstreamH2 } from './rig/upstream-h2.js';
 import { blocked } from './scenario/blocked.js';
 import { latency } from './scenario/latency.js';
 import { memory } from './scenario/memory.js';
@@ -85,9 +86,10 @@ async function measure(
   const { fleet, folder, machine } = place;
   const ports = new Ports();
   const certificates = makeCertificates(folder);
-  const at = { folder, ports, core: machine.loadCore, fileLimit: machine.fileLimit };
-  const upstream = await startUpstream(fleet, at);
-  const bench = { folder, fleet, ports, machine, certificates, upstream };
+  const { loadCore: core, fileLimit } = machine;
+  const at = { folder, ports, core, fileLimit, certificate: certificates.edge };
+  const [upstream, upstreamH2] = [await startUpstream(fleet, at), await startUpstreamH2(fleet, at)];
+  const bench = { folder, fleet, ports, machine, certificates, upstream, upstreamH2 };
   const results = emptyResults();
   const versions = new Map<string, string>();
   const peers = options.peers
@@ -109,9 +111,10 @@ async function measure(
     } catch (error) {
       note(context, `${scenario.name} failed: ${messageOf(error)}`);
     }
-    await fleet.stopOthers(upstream.pids());
+    await fleet.stopOthers([...upstream.pids(), ...upstreamH2.pids()]);
   }
   upstream.close();
+  upstreamH2.close();
   progress('done');
   endProgress();
   return { results, options, versions, started, machine: machine.text, congestion: place.congestion };

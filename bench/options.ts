@@ -9,16 +9,47 @@ export const SCENARIOS = [
   'h1-16k-32',
   'h1-16k-256',
   'tls-1k-32',
+  'h2-h1-32x1',
+  'h2-h1-4x8',
+  'tls-h2-32x1',
+  'h2-32x1',
+  'h2-4x8',
+  'grpc-4x8',
+  'grpc-32x1',
+  'grpc-1x100',
+  'grpc-stream',
+  'tcp-1k-32',
+  'tcp-16k-32',
+  'tcp-connect-32',
+  'sni-1k-32',
   'mtls-pair-32',
+  'mtls-pair-1',
+  'mtls-pair-256',
   'latency',
   'blocked',
   'syscalls',
   'memory',
+  'memory-h2',
   'routes',
 ] as const;
 
 /** The name of one scenario. */
 export type ScenarioName = (typeof SCENARIOS)[number];
+
+/** What `--quick` leaves out where nothing is asked for by name: each has a sister that stays. */
+const NOT_QUICK: ReadonlySet<ScenarioName> = new Set<ScenarioName>([
+  'h1-16k-256',
+  'h2-h1-4x8',
+  'h2-32x1',
+  'h2-4x8',
+  'grpc-32x1',
+  'grpc-1x100',
+  'grpc-stream',
+  'tcp-16k-32',
+  'tcp-connect-32',
+  'mtls-pair-1',
+  'mtls-pair-256',
+]);
 
 /** Every peer by name; `tulle-bare` (the data plane without Node) only when asked for. */
 export const PEERS = ['tulle', 'nginx', 'haproxy', 'envoy', 'tulle-bare'] as const;
@@ -45,8 +76,21 @@ export interface BenchOptions {
   readonly idleConnections: number;
   /** Wait between closing those and reading the memory again. */
   readonly settle: number;
+  /** The same over HTTP/2. */
+  readonly idleHttp2Connections: number;
   /** Idle processes started together for the shared-memory figure. */
   readonly idleProcesses: number;
+}
+
+/** Names in lines that end under the option's column. */
+function listed(names: readonly string[]): string {
+  const lines = [''];
+  for (const name of names) {
+    const last = lines.at(-1) ?? '';
+    if (last.length + name.length < 90) lines[lines.length - 1] = `${last} ${name}`.trim();
+    else lines.push(name);
+  }
+  return lines.join(`\n${' '.repeat(19)}`);
 }
 
 /** The text of `--help`. */
@@ -54,11 +98,11 @@ export const USAGE = `Usage: npm run bench -- [options]
 
   --rounds N       interleaved rounds (default 5)
   --duration S     seconds of each measured window (default 2)
-  --only NAME,…    ${SCENARIOS.join(' ')}
-                   or a beginning of such a name: h1, tls, mtls
+  --only NAME,…    ${listed(SCENARIOS)}
+                   or a beginning of such a name: h1, h2, grpc, tcp, mtls
   --peers A,B      of ${PEERS.join(' ')} (default: all but tulle-bare)
   --json [FILE]    JSON on standard output, or in FILE
-  --quick          2 short rounds without h1-16k-256, under two minutes: a check of the rig, not a result
+  --quick          2 short rounds of fewer scenarios, some three minutes: a check of the rig, not a result
 
 Examples:
   npm run bench
@@ -96,13 +140,14 @@ export function parseOptions(args: readonly string[]): BenchOptions | 'help' {
     }),
     warmUp: quick ? 0.15 : 0.3,
     scenarios: scenariosOf(values.only).filter(
-      (name) => !quick || values.only !== undefined || name !== 'h1-16k-256',
+      (name) => !quick || values.only !== undefined || !NOT_QUICK.has(name),
     ),
     peers: peersOf(values.peers),
     jsonFile: json === undefined || json === '-' ? undefined : json,
     jsonToStdout: json === '-',
     quick,
     idleConnections: quick ? 500 : 10_000,
+    idleHttp2Connections: quick ? 200 : 1000,
     settle: quick ? 2 : 30,
     idleProcesses: quick ? 3 : 10,
   };

@@ -1,12 +1,15 @@
 // A program of its own that opens many connections, sends one request on each, and keeps them open until told to stop.
 // In: a job by message, then `close` or `count`; out: how many stand.
 
+import { Http2Lane } from './http2.js';
 import { Lane, type LaneTarget } from './lane.js';
 
 /** How many connections to open, and where. */
 export interface IdleJob {
   readonly target: LaneTarget;
   readonly connections: number;
+  /** HTTP/2 without TLS instead of HTTP/1.1. */
+  readonly isHttp2: boolean;
 }
 
 /** Connections that stand, and the first failure while opening. */
@@ -20,7 +23,7 @@ const AT_ONCE = 64;
 /** Connections per source address, well below the range of ports that one address has. */
 const PER_ADDRESS = 2000;
 
-let lanes: Lane[] = [];
+let lanes: (Lane | Http2Lane)[] = [];
 let failure: string | undefined;
 
 async function open(job: IdleJob): Promise<void> {
@@ -29,7 +32,8 @@ async function open(job: IdleJob): Promise<void> {
     while (next < job.connections && failure === undefined) {
       const from = `127.0.0.${2 + Math.floor(next / PER_ADDRESS)}`;
       next += 1;
-      const lane = await Lane.open({ ...job.target, from });
+      const target = { ...job.target, from };
+      const lane = job.isHttp2 ? await Http2Lane.open(target) : await Lane.open(target);
       await lane.request();
       lanes.push(lane);
     }

@@ -1,11 +1,11 @@
 // One measured window: load is started, warmed up, then CPU time and the upstream's request count are read at both ends.
 // Connection set-up and handshakes are outside. In: a running peer and a load; out: a sample, void when anything was odd.
 
-import { type Bench, faultOf, type Running } from '../rig/running.js';
+import { type Bench, faultOf, type Running, upstreamOf } from '../rig/running.js';
 import { pause } from '../rig/tools.js';
-import type { UpstreamCount } from '../rig/upstream.js';
+import type { Upstream, UpstreamCount } from '../rig/upstream.js';
 import { busyMicroseconds, type CpuTime, cpuMicroseconds, cpuTime } from './cpu.js';
-import { startWrk, type WrkReport } from './wrk.js';
+import { inFlight, type Load, type LoadReport, startLoad } from './load.js';
 
 /** One window of one peer. */
 export interface Sample {
@@ -25,14 +25,8 @@ export interface Sample {
   readonly void?: string;
 }
 
-/** The load of a window; times in seconds. */
-export interface Load {
-  readonly path: string;
-  readonly connections: number;
-  readonly warmUp: number;
-  readonly duration: number;
-  readonly script?: string;
-}
+/** At one connection the slowest pair answers ten times as many in the shortest window of a run that counts. */
+const FEWEST = 200;
 
 interface Reading {
   readonly at: number;
@@ -54,28 +48,27 @@ export async function measureWindow(
   const fault = faultOf(running);
   if (fault !== undefined) return voidSample(round, fault);
   const pids = running.pids();
-  const first = await bench.upstream.count();
-  const url = `${running.plan.secure ? 'https' : 'http'}://127.0.0.1:${running.plan.front}${load.path}`;
-  const job = { url, connections: load.connections, script: load.script, core: bench.machine.loadCore };
-  const wrk = startWrk(job, (child) => void bench.fleet.adopt(child, 'wrk'));
+  const upstream = upstreamOf(bench, running);
+  const first = await upstream.count();
+  const run = startLoad(bench, running, load);
   await pause(load.warmUp);
-  const parts = { peer: pids, rig: [wrk.pid, process.pid, ...bench.upstream.pids()] };
-  const before = await read(bench, parts);
+  const parts = { peer: pids, rig: [run.pid, process.pid, ...upstream.pids()] };
+  const before = await read(upstream, parts);
   await pause(load.duration);
-  const after = await read(bench, parts);
-  const report = await wrk.stop();
+  const after = await read(upstream, parts);
+  const report = await run.stop();
   await pause(0.05);
-  const last = await bench.upstream.count();
+  const last = await upstream.count();
   const all = last.requests - first.requests;
-  const problem = problemOf(report, { upstream: all, connections: load.connections }) ?? faultOf(running);
+  const problem = problemOf(report, { upstream: all, inFlight: inFlight(load) }) ?? faultOf(running);
   return sampleOf(round, { before, after }, problem);
 }
 
 async function read(
-  bench: Bench,
+  upstream: Upstream,
   parts: { peer: readonly number[]; rig: readonly number[] },
 ): Promise<Reading> {
-  const count = await bench.upstream.count();
+  const count = await upstream.count();
   const cpu = cpuTime(parts.peer);
   return { at: performance.now(), cpu, rig: cpuTime(parts.rig), machine: busyMicroseconds(), count };
 }
@@ -100,8 +93,14 @@ function sampleOf(
       elapsedUs,
     newConnections: (after.count.connections - before.count.connections) / requests,
   };
-  if (problem !== undefined) return { ...sample, void: problem };
-  return requests > 0 ? sample : voidSample(round, 'no request was answered in the window');
+  const why = problem ?? tooFew(requests);
+  if (why === undefined) return sample;
+  return requests > 0 ? { ...sample, void: why } : voidSample(round, why);
+}
+
+/** A window with next to no requests measures what the peer does otherwise: the load was held up, or had not begun. */
+export function tooFew(requests: number): string | undefined {
+  return requests < FEWEST ? `only ${requests} requests were answered in the window` : undefined;
 }
 
 function voidSample(round: number, why: string): Sample {
@@ -110,16 +109,16 @@ function voidSample(round: number, why: string): Sample {
 
 /**
  * Why a run does not count: any error, or a count at the upstream that is not the client's. The two may differ by the
- * requests under way when the load stopped, one per connection.
+ * requests under way when the load stopped.
  */
 export function problemOf(
-  report: WrkReport,
-  seen: { upstream: number; connections: number },
+  report: LoadReport,
+  seen: { upstream: number; inFlight: number },
 ): string | undefined {
   if (report.badStatus > 0) return `${report.badStatus} answers were not 2xx`;
   if (report.socketErrors > 0) return `${report.socketErrors} socket errors`;
   if (seen.upstream < report.requests)
     return `${report.requests - seen.upstream} answers did not come from the upstream`;
   const extra = seen.upstream - report.requests;
-  return extra > seen.connections ? `${extra} more requests at the upstream than answers` : undefined;
+  return extra > seen.inFlight ? `${extra} more requests at the upstream than answers` : undefined;
 }

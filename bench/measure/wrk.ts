@@ -1,15 +1,7 @@
 // wrk, the closed-loop load: a fixed number of connections, the next request as soon as the answer is there.
 
 import { spawn } from 'node:child_process';
-
-/** What wrk reports of a whole run. */
-export interface WrkReport {
-  readonly requests: number;
-  /** Connections refused, reads and writes that failed, timeouts. */
-  readonly socketErrors: number;
-  /** Answers with a status of 400 or above. */
-  readonly badStatus: number;
-}
+import type { LoadReport, LoadRun, Track } from './load.js';
 
 /** What to load, and how. */
 export interface WrkJob {
@@ -17,21 +9,16 @@ export interface WrkJob {
   readonly connections: number;
   /** A Lua script with the requests, or undefined for plain GETs of the URL. */
   readonly script: string | undefined;
+  /** Header lines. */
+  readonly headers?: readonly string[];
   readonly core: number;
-}
-
-/** A running wrk. */
-export interface WrkRun {
-  readonly pid: number;
-  /** Ends the load; its report. Rejects when wrk failed or ended by itself before. */
-  stop(): Promise<WrkReport>;
 }
 
 /** Longest run, should nobody stop it. */
 const BOUND_S = 120;
 
-/** Starts wrk; it runs until {@link WrkRun.stop}. */
-export function startWrk(job: WrkJob, track: (child: ReturnType<typeof spawn>) => void): WrkRun {
+/** Starts wrk; it runs until it is stopped. */
+export function startWrk(job: WrkJob, track: Track): LoadRun {
   const script = job.script === undefined ? [] : ['-s', job.script];
   const load = [
     '-t',
@@ -43,6 +30,7 @@ export function startWrk(job: WrkJob, track: (child: ReturnType<typeof spawn>) =
     '--timeout',
     '5s',
     ...script,
+    ...(job.headers ?? []).flatMap((line) => ['-H', line]),
     job.url,
   ];
   const child = spawn('taskset', ['-c', String(job.core), 'wrk', ...load], {
@@ -63,7 +51,7 @@ export function startWrk(job: WrkJob, track: (child: ReturnType<typeof spawn>) =
 }
 
 /** Parses wrk's summary. */
-export function parseWrk(text: string): WrkReport {
+export function parseWrk(text: string): LoadReport {
   const requests = /^\s*(\d+) requests in /m.exec(text)?.[1];
   if (requests === undefined) throw new Error(`wrk gave no summary: ${text.trim().split('\n').at(-1) ?? ''}`);
   const errors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text);

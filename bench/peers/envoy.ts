@@ -3,28 +3,40 @@
 
 import { envoyBinary } from '../rig/packages.js';
 import { firstLineOf } from '../rig/tools.js';
+import { cluster, ENVOY_FLAGS, socket, transport, typed } from './envoy-parts.js';
+import { envoyRaw } from './envoy-raw.js';
 import {
   CLIENT_ID,
+  type FrontShape,
   type Ground,
+  isPair,
+  isRaw,
   type Launch,
+  type PairShape,
   type Peer,
   type Plan,
   paired,
   SERVER_ID,
-  type Shape,
   single,
+  WIRES,
 } from './peer.js';
 
 /** Envoy with one worker thread. */
 export const envoy: Peer = {
   name: 'envoy',
   version: () => `Envoy ${/\/(\d+\.\d+\.\d+)/.exec(firstLineOf([envoyBinary(), '--version']))?.[1] ?? '?'}`,
-  plan: (shape, ground) => (shape === 'pair' ? pair(ground) : front(shape, ground)),
+  plan: (shape, ground) => {
+    if (isPair(shape)) return pair(shape, ground);
+    return isRaw(shape) ? envoyRaw(shape, ground) : front(shape, ground);
+  },
 };
 
 interface Half {
   readonly name: string;
   readonly port: number;
+  /** Clients, and the target, speak HTTP/2. */
+  readonly h2In: boolean;
+  readonly h2Out: boolean;
   readonly downstream: object | undefined;
   readonly manager: object;
   /** HTTP filters before the router. */
@@ -33,15 +45,8 @@ interface Half {
   readonly upstream: object | undefined;
 }
 
+const H2_ONLY = { alpn_protocols: ['h2'] };
 const TLS13 = { tls_minimum_protocol_version: 'TLSv1_3', tls_maximum_protocol_version: 'TLSv1_3' };
-
-function typed(type: string, rest: object): object {
-  return { '@type': `type.googleapis.com/${type}`, ...rest };
-}
-
-function socket(port: number): object {
-  return { socket_address: { address: '127.0.0.1', port_value: port } };
-}
 
 function keyPair(pair: { cert: string; key: string }): object {
   return { certificate_chain: { filename: pair.cert }, private_key: { filename: pair.key } };
@@ -54,23 +59,31 @@ function peerIs(ca: string, id: string): object {
   };
 }
 
-function front(shape: Exclude<Shape, 'pair'>, ground: Ground): Plan {
+function front(shape: FrontShape, ground: Ground): Plan {
+  const { tls, h2In, h2Out } = WIRES[shape];
   const port = ground.ports.take();
-  const common = { tls_params: TLS13, tls_certificates: [keyPair(ground.certificates.edge)] };
-  const downstream = shape === 'tls' ? { common_tls_context: common } : undefined;
+  const common = {
+    tls_params: TLS13,
+    tls_certificates: [keyPair(ground.certificates.edge)],
+    ...(h2In ? H2_ONLY : {}),
+  };
+  const downstream = tls ? { common_tls_context: common } : undefined;
   const half = {
     name: 'envoy',
     port,
+    h2In,
+    h2Out,
     downstream,
     manager: {},
     filters: [],
-    target: ground.upstream,
+    target: h2Out ? ground.upstreamH2 : ground.upstream,
     upstream: undefined,
   };
-  return single(launch(ground, half), port, shape === 'tls');
+  return single(launch(ground, half), port, tls);
 }
 
-function pair(ground: Ground): Plan {
+function pair(shape: PairShape, ground: Ground): Plan {
+  const h2 = shape === 'pair-h2';
   const { server, client, ca } = ground.certificates;
   const inner = ground.ports.take();
   const outer = ground.ports.take();
@@ -79,11 +92,14 @@ function pair(ground: Ground): Plan {
       tls_params: TLS13,
       tls_certificates: [keyPair(own)],
       validation_context: peerIs(ca, id),
+      ...(h2 ? H2_ONLY : {}),
     },
   });
   const answering: Half = {
     name: 'envoy-server',
     port: inner,
+    h2In: h2,
+    h2Out: false,
     downstream: { ...ours(server, CLIENT_ID), require_client_certificate: true },
     manager: {
       forward_client_cert_details: 'SANITIZE_SET',
@@ -96,6 +112,8 @@ function pair(ground: Ground): Plan {
   const calling: Half = {
     name: 'envoy-client',
     port: outer,
+    h2In: false,
+    h2Out: h2,
     downstream: undefined,
     manager: {},
     filters: [],
@@ -122,21 +140,20 @@ function readersOnly(): object {
 
 function launch(ground: Ground, half: Half): Launch {
   const file = ground.write(`${half.name}.json`, JSON.stringify(configuration(ground, half), undefined, 1));
-  const flags = ['--concurrency', '1', '--disable-hot-restart', '--log-level', 'error'];
-  return { command: [envoyBinary(), '-c', file, ...flags], listens: [half.port] };
+  return { command: [envoyBinary(), '-c', file, ...ENVOY_FLAGS], listens: [half.port] };
 }
 
 function configuration(ground: Ground, half: Half): object {
   return {
     admin: { address: socket(ground.ports.take()) },
-    static_resources: { listeners: [listener(half)], clusters: [cluster(half)] },
+    static_resources: { listeners: [listener(half)], clusters: [cluster(half.target, half)] },
   };
 }
 
 function listener(half: Half): object {
   const manager = typed('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', {
     stat_prefix: 'in',
-    codec_type: 'HTTP1',
+    codec_type: half.h2In ? 'HTTP2' : 'HTTP1',
     use_remote_address: true,
     generate_request_id: true,
     ...half.manager,
@@ -166,29 +183,4 @@ function listener(half: Half): object {
   const chain = { filters: [{ name: 'http', typed_config: manager }] };
   const tls = transport('envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext', half.downstream);
   return { name: 'in', address: socket(half.port), filter_chains: [{ ...chain, ...tls }] };
-}
-
-function cluster(half: Half): object {
-  const limits = {
-    priority: 'DEFAULT',
-    max_connections: 20_000,
-    max_requests: 20_000,
-    max_pending_requests: 20_000,
-  };
-  return {
-    name: 'out',
-    type: 'STATIC',
-    connect_timeout: '3s',
-    circuit_breakers: { thresholds: [limits] },
-    load_assignment: {
-      cluster_name: 'out',
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: socket(half.target) } }] }],
-    },
-    ...transport('envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext', half.upstream),
-  };
-}
-
-function transport(type: string, context: object | undefined): object {
-  if (context === undefined) return {};
-  return { transport_socket: { name: 'envoy.transport_sockets.tls', typed_config: typed(type, context) } };
 }

@@ -1,32 +1,54 @@
 // nginx (Debian's package) as a peer. In: a shape and its ground; out: configuration files and commands.
 // It checks a certificate's DNS name and chain but knows no SPIFFE IDs: the nearest it has.
 
-import { firstLineOf } from '../rig/tools.js';
-import { type Ground, type Launch, type Peer, type Plan, paired, type Shape, single } from './peer.js';
+import { firstLineOf, RigError } from '../rig/tools.js';
+import { nginxRaw } from './nginx-raw.js';
+import {
+  type FrontShape,
+  type Ground,
+  isRaw,
+  type Launch,
+  type Peer,
+  type Plan,
+  paired,
+  single,
+  WIRES,
+} from './peer.js';
 
 /** nginx with one worker process. */
 export const nginx: Peer = {
   name: 'nginx',
   version: () => firstLineOf(['nginx', '-v']).replace(/^nginx version: /, ''),
-  plan: (shape, ground) => (shape === 'pair' ? pair(ground) : front(shape, ground)),
+  plan: (shape, ground) => {
+    if (shape === 'pair-h2') throw new RigError('nginx speaks HTTP/2 to upstreams for gRPC only');
+    if (shape === 'pair') return pair(ground);
+    return isRaw(shape) ? nginxRaw(shape, ground) : front(shape, ground);
+  },
 };
 
 interface Server {
   readonly name: string;
   readonly port: number;
+  /** Clients speak HTTP/2. */
+  readonly h2In: boolean;
   /** Lines of the server block before its location. */
   readonly tls: readonly string[];
   /** Lines of the location after the common headers. */
   readonly out: readonly string[];
-  readonly target: { readonly scheme: 'http' | 'https'; readonly port: number };
+  /** `grpc` stands for HTTP/2. */
+  readonly target: { readonly scheme: 'http' | 'https' | 'grpc'; readonly port: number };
 }
 
-function front(shape: Exclude<Shape, 'pair'>, ground: Ground): Plan {
+function front(shape: FrontShape, ground: Ground): Plan {
+  const wire = WIRES[shape];
   const { edge } = ground.certificates;
   const port = ground.ports.take();
-  const tls = shape === 'tls' ? serverTls(edge.cert, edge.key) : [];
-  const target = { scheme: 'http', port: ground.upstream } as const;
-  return single(launch(ground, { name: 'nginx', port, tls, out: [], target }), port, shape === 'tls');
+  const tls = wire.tls ? serverTls(edge.cert, edge.key) : [];
+  const target = wire.h2Out
+    ? ({ scheme: 'grpc', port: ground.upstreamH2 } as const)
+    : ({ scheme: 'http', port: ground.upstream } as const);
+  const server: Server = { name: 'nginx', port, h2In: wire.h2In, tls, out: [], target };
+  return single(launch(ground, server), port, wire.tls);
 }
 
 function pair(ground: Ground): Plan {
@@ -36,6 +58,7 @@ function pair(ground: Ground): Plan {
   const answering: Server = {
     name: 'nginx-server',
     port: inner,
+    h2In: false,
     tls: [...serverTls(server.cert, server.key), `ssl_client_certificate ${ca};`, 'ssl_verify_client on;'],
     out: [
       'limit_except GET { deny all; }',
@@ -46,6 +69,7 @@ function pair(ground: Ground): Plan {
   const calling: Server = {
     name: 'nginx-client',
     port: outer,
+    h2In: false,
     tls: [],
     out: [
       `proxy_ssl_certificate ${client.cert};`,
@@ -79,7 +103,7 @@ function launch(ground: Ground, server: Server): Launch {
 }
 
 function configuration(ground: Ground, server: Server): string {
-  const ssl = server.tls.length > 0 ? ' ssl' : '';
+  const ssl = `${server.tls.length > 0 ? ' ssl' : ''}${server.h2In ? ' http2' : ''}`;
   return `daemon off;
 worker_processes 1;
 worker_rlimit_nofile ${ground.fileLimit};
@@ -105,18 +129,25 @@ http {
     listen 127.0.0.1:${server.port}${ssl} backlog=4096;
     ${server.tls.join('\n    ')}
     location / {
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header X-Forwarded-Host $http_host;
-      proxy_set_header X-Request-Id $request_id;
-      ${server.out.join('\n      ')}
-      proxy_pass ${server.target.scheme}://target;
+      ${[...passing(server.target.scheme), ...server.out].join('\n      ')}
     }
     location = /status { stub_status; }
   }
 }
 `;
+}
+
+/** Where requests go, and the headers that they get. */
+function passing(scheme: Server['target']['scheme']): readonly string[] {
+  const kind = scheme === 'grpc' ? 'grpc' : 'proxy';
+  const only = kind === 'proxy' ? ['proxy_http_version 1.1;', 'proxy_set_header Connection "";'] : [];
+  return [
+    ...only,
+    `${kind}_set_header Host $http_host;`,
+    `${kind}_set_header X-Forwarded-For $proxy_add_x_forwarded_for;`,
+    `${kind}_set_header X-Forwarded-Proto $scheme;`,
+    `${kind}_set_header X-Forwarded-Host $http_host;`,
+    `${kind}_set_header X-Request-Id $request_id;`,
+    `${kind}_pass ${scheme}://target;`,
+  ];
 }

@@ -7,14 +7,21 @@ import { join } from 'node:path';
 import { projectRoot } from '../rig/tools.js';
 import {
   CLIENT_ID,
+  type FrontShape,
   type Ground,
+  isPair,
+  isRaw,
   type Launch,
+  type PairShape,
   type Peer,
   type Plan,
   paired,
+  type RawShape,
   SERVER_ID,
   type Shape,
+  SNI_NAME,
   single,
+  WIRES,
 } from './peer.js';
 
 /** Tulle with one worker, as `tulle proxy` runs it. */
@@ -48,19 +55,37 @@ const BASE = { workers: 1, accessLog: { file: '-', requests: 'off' } };
 /** What is common to every listener for traffic: the other peers keep idle clients as long. */
 const LISTENER = { headers: { trace: false }, limits: { idleTimeout: '5m' } };
 
-/** The configuration of one plain or TLS front, its ports taken from the ground. */
-export function frontConfig(
-  shape: Exclude<Shape, 'pair'>,
-  ground: Ground,
-): { config: TulleConfig; port: number } {
+/** The configuration of one front, its ports taken from the ground. HTTP/2 in needs no word. */
+export function frontConfig(shape: FrontShape, ground: Ground): { config: TulleConfig; port: number } {
+  const wire = WIRES[shape];
   const port = ground.ports.take();
   const { cert, key } = ground.certificates.edge;
-  const tls = shape === 'tls' ? { tls: { certificates: [{ cert, key }], minVersion: '1.3' } } : {};
+  const app = wire.h2Out
+    ? { protocol: 'grpc', endpoints: [`127.0.0.1:${ground.upstreamH2}`] }
+    : { endpoints: [`127.0.0.1:${ground.upstream}`] };
+  const tls = wire.tls ? { tls: { certificates: [{ cert, key }], minVersion: '1.3' } } : {};
   const config = {
     ...BASE,
     listeners: { web: { address: `127.0.0.1:${port}`, ...tls, ...LISTENER }, admin: admin(ground) },
-    services: { app: { endpoints: [`127.0.0.1:${ground.upstream}`] } },
+    services: { app },
     routes: ALL,
+  };
+  return { config, port };
+}
+
+/** The same for bytes: examples/tcp.yaml on other ports. */
+function rawConfig(shape: RawShape, ground: Ground): { config: TulleConfig; port: number } {
+  const port = ground.ports.take();
+  const backends = [{ service: 'app' }];
+  const kind =
+    shape === 'tcp'
+      ? { protocol: 'tcp', backends }
+      : { protocol: 'tls-passthrough', routes: [{ hostnames: [SNI_NAME], backends }] };
+  const target = shape === 'tcp' ? ground.upstream : ground.upstreamTls;
+  const config = {
+    ...BASE,
+    listeners: { raw: { address: `127.0.0.1:${port}`, ...kind }, admin: admin(ground) },
+    services: { app: { protocol: 'tcp', endpoints: [`127.0.0.1:${target}`] } },
   };
   return { config, port };
 }
@@ -79,19 +104,19 @@ export type LaunchConfig = (ground: Ground, name: string, config: TulleConfig) =
 
 /** The plan of a shape, whatever runs the configurations. */
 export function planWith(launch: LaunchConfig, shape: Shape, ground: Ground): Plan {
-  if (shape === 'pair') return pairWith(launch, ground);
-  const { config, port } = frontConfig(shape, ground);
-  return single(launch(ground, 'tulle', config), port, shape === 'tls');
+  if (isPair(shape)) return pairWith(launch, shape, ground);
+  const { config, port } = isRaw(shape) ? rawConfig(shape, ground) : frontConfig(shape, ground);
+  const isSecure = isRaw(shape) ? shape === 'sni' : WIRES[shape].tls;
+  return single(launch(ground, 'tulle', config), port, isSecure);
 }
 
-function pairWith(launch: LaunchConfig, ground: Ground): Plan {
+function pairWith(launch: LaunchConfig, shape: PairShape, ground: Ground): Plan {
   const inner = ground.ports.take();
   const front = ground.ports.take();
   const answering = launch(ground, 'tulle-server', answeringConfig(ground, inner));
-  return paired(answering, launch(ground, 'tulle-client', callingConfig(ground, { inner, front })), {
-    inner,
-    front,
-  });
+  const protocol = shape === 'pair-h2' ? 'http2' : 'http';
+  const calling = launch(ground, 'tulle-client', callingConfig(ground, { inner, front, protocol }));
+  return paired(answering, calling, { inner, front });
 }
 
 /** examples/hop-server.yaml on other ports. */
@@ -123,15 +148,18 @@ function answeringConfig(ground: Ground, inner: number): TulleConfig {
   };
 }
 
-/** examples/hop-client.yaml on other ports. */
-function callingConfig(ground: Ground, at: { inner: number; front: number }): TulleConfig {
+/** examples/hop-client.yaml on other ports; `protocol` is what the two halves speak. */
+function callingConfig(
+  ground: Ground,
+  at: { inner: number; front: number; protocol: 'http' | 'http2' },
+): TulleConfig {
   const { client, ca } = ground.certificates;
   const identity = { cert: client.cert, key: client.key };
   const tls = { mode: 'mutual', identity, trustBundle: ca, expect: [SERVER_ID] };
   return {
     ...BASE,
     listeners: { outbound: { address: `127.0.0.1:${at.front}`, ...LISTENER }, admin: admin(ground) },
-    services: { app: { endpoints: [`127.0.0.1:${at.inner}`], tls } },
+    services: { app: { protocol: at.protocol, endpoints: [`127.0.0.1:${at.inner}`], tls } },
     routes: ALL,
   };
 }

@@ -19,14 +19,22 @@ export interface Group {
   readonly bars: readonly Bar[];
 }
 
+/** The scenarios that are drawn: of each kind the telling ones, so that the chart can be taken in. */
 const TITLES: Partial<Record<ScenarioName, string>> = {
   'h1-1k-32': 'HTTP/1.1, 1 KB, 32 connections',
   'h1-1k-256': 'HTTP/1.1, 1 KB, 256 connections',
   'h1-16k-32': 'HTTP/1.1, 16 KB, 32 connections',
   'h1-16k-256': 'HTTP/1.1, 16 KB, 256 connections',
   'tls-1k-32': 'TLS 1.3 termination, 1 KB, 32 connections',
-  'mtls-pair-32': 'mutual-TLS pair (two proxies), 1 KB, 32 connections',
+  'h2-h1-32x1': 'HTTP/2 in, HTTP/1.1 out, 1 KB, 32 connections',
+  'grpc-4x8': 'gRPC unary, 4 connections of 8 streams',
+  'grpc-32x1': 'gRPC unary, 32 connections',
+  'tcp-1k-32': 'TCP relay, 1 KB, 32 connections',
+  'mtls-pair-32': 'mutual-TLS pair (two proxies), 1 KB, 32 connections; h2: HTTP/2 in between',
 };
+
+/** How many groups a whole run has. */
+export const GROUPS = Object.keys(TITLES).length;
 
 const WIDTH = 760;
 const LEFT = 90;
@@ -39,13 +47,15 @@ const TOP = 46;
 /** The groups of a result: medians over the rounds, second copies left out. */
 export function chartGroups(results: Results): Group[] {
   return SCENARIOS.flatMap((scenario) => {
+    const title = TITLES[scenario];
+    if (title === undefined) return [];
     const bars = results.throughput
       .filter((one) => one.scenario === scenario && !one.peer.endsWith(PRIME))
       .flatMap(({ peer, samples }) => {
         const value = median(cpuPoints(samples).map((point) => point.value));
         return value === undefined ? [] : [{ label: peer, value, isSubject: peer.startsWith(SUBJECT) }];
       });
-    return bars.length === 0 ? [] : [{ title: TITLES[scenario] ?? scenario, bars }];
+    return bars.length === 0 ? [] : [{ title, bars }];
   });
 }
 

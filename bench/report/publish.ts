@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BenchOptions } from '../options.js';
 import { projectRoot } from '../rig/tools.js';
-import { chartGroups, renderChart } from './chart.js';
+import { chartGroups, GROUPS, renderChart } from './chart.js';
 import type { Results } from './results.js';
 import { median } from './statistics.js';
 import { renderTables } from './table.js';
@@ -23,7 +23,9 @@ export interface Facts {
 
 /** How things were measured, for whoever reads the JSON alone. */
 const METHOD = [
-  'One worker per peer on one core; load (wrk, closed loop) and upstream (nginx) on another.',
+  'One worker per peer on one core; load (wrk; for HTTP/2 h2load, for gRPC streams ghz; closed loops) and upstream (nginx; for HTTP/2 one of our own) on another.',
+  'The requests of grpc-stream are messages answered; those of tcp-connect are connections of one request each. A series with h2 is a pair that speaks HTTP/2 in between.',
+  'Peers with h2 out: nginx by grpc_pass, whatever the requests are.',
   'CPU: nanoseconds of all threads of all processes of the peer (schedstat), per request counted by the upstream.',
   'Ratios are taken within a round; their median is over the rounds. A series with ′ is a second copy of the same peer.',
   'latency one: closed loop. latency rate: own open-loop sender, counted from when a request was due.',
@@ -57,10 +59,10 @@ export function publish(facts: Facts, options: BenchOptions): number {
   return isEmpty(results) ? 1 : 0;
 }
 
-/** The chart of the README is drawn only from a whole run: all throughput scenarios, all four peers, not `--quick`. */
+/** The chart of the README is drawn only from a whole run: all its scenarios, all four peers, not `--quick`. */
 function isPublishable({ results, options }: Facts): boolean {
   const groups = chartGroups(results);
-  return !options.quick && groups.length === 6 && groups.every((group) => group.bars.length >= 4);
+  return !options.quick && groups.length === GROUPS && groups.every((group) => group.bars.length >= 4);
 }
 
 /** A remark when other programs used more than a tenth of a core, in the median over all windows. */

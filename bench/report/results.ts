@@ -8,7 +8,7 @@ import type { Point } from './statistics.js';
 /** The windows of one peer in one throughput scenario. */
 export interface ThroughputSeries {
   readonly scenario: ScenarioName;
-  /** The peer's name; with a prime at the end, its second copy. */
+  /** The peer's name; with a prime at the end, its second copy; with ` h2`, the pair that speaks HTTP/2 in between. */
   readonly peer: string;
   /** TLS version and cipher, where there is TLS. */
   readonly tls: string | undefined;
@@ -43,7 +43,7 @@ export interface SyscallResult {
 
 /** Memory of one peer, in bytes. */
 export interface MemoryResult {
-  readonly scenario: 'h1' | 'tls';
+  readonly scenario: 'h1' | 'tls' | 'h2';
   readonly peer: string;
   /** After a few requests. */
   readonly idle: Memory;
@@ -101,6 +101,9 @@ export function cpuPoints(samples: readonly Sample[]): Point[] {
     sample.void === undefined ? [{ round: sample.round, value: sample.cpuUs }] : [],
   );
 }
+
+/** The mark of a pair that speaks HTTP/2 in between. */
+export const OVER_H2 = ' h2';
 
 /** The mark of a peer's second copy. */
 export const PRIME = '′';

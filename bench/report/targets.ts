@@ -1,7 +1,7 @@
 // What was aimed for, and whether a result meets it. Pure: results in, verdicts out.
 
 import type { ScenarioName } from '../options.js';
-import { cpuPoints, type LatencySeries, PRIME, type Results } from './results.js';
+import { cpuPoints, type LatencySeries, type MemoryResult, OVER_H2, PRIME, type Results } from './results.js';
 import { differences, median, type Point, ratios } from './statistics.js';
 
 /** One target against one result. */
@@ -22,8 +22,17 @@ export const SUBJECT = 'tulle';
 const KIB = 1024;
 const MIB = 1024 * 1024;
 
-/** CPU per request as a ratio to peers; several peers: to the cheapest of them. */
-const CPU_TARGETS: readonly { scenario: ScenarioName; to: readonly string[]; limit: number }[] = [
+/** CPU per request as a ratio to peers. */
+interface CpuTarget {
+  readonly scenario: ScenarioName;
+  /** Which series of ours; the plain one where nothing is said. */
+  readonly own?: string;
+  /** Several peers: to the cheapest of them. */
+  readonly to: readonly string[];
+  readonly limit: number;
+}
+
+const CPU_TARGETS: readonly CpuTarget[] = [
   { scenario: 'h1-1k-32', to: ['haproxy'], limit: 0.9 },
   { scenario: 'h1-1k-32', to: ['nginx'], limit: 0.9 },
   { scenario: 'h1-1k-32', to: ['envoy'], limit: 0.33 },
@@ -38,6 +47,19 @@ const CPU_TARGETS: readonly { scenario: ScenarioName; to: readonly string[]; lim
   { scenario: 'h1-16k-256', to: ['envoy'], limit: 0.28 },
   { scenario: 'tls-1k-32', to: ['haproxy'], limit: 0.85 },
   { scenario: 'tls-1k-32', to: ['nginx'], limit: 0.7 },
+  { scenario: 'h2-h1-32x1', to: ['haproxy'], limit: 1 },
+  { scenario: 'h2-h1-32x1', to: ['nginx'], limit: 0.65 },
+  { scenario: 'h2-h1-4x8', to: ['haproxy'], limit: 1 },
+  { scenario: 'h2-h1-4x8', to: ['nginx'], limit: 0.65 },
+  { scenario: 'grpc-4x8', to: ['haproxy'], limit: 0.9 },
+  { scenario: 'grpc-4x8', to: ['nginx'], limit: 0.25 },
+  { scenario: 'grpc-4x8', to: ['envoy'], limit: 0.25 },
+  { scenario: 'grpc-32x1', to: ['haproxy'], limit: 0.85 },
+  { scenario: 'tcp-1k-32', to: ['haproxy'], limit: 1 },
+  { scenario: 'tcp-16k-32', to: ['haproxy'], limit: 1 },
+  { scenario: 'tcp-connect-32', to: ['haproxy'], limit: 1 },
+  { scenario: 'mtls-pair-32', to: ['haproxy'], limit: 0.7 },
+  { scenario: 'mtls-pair-32', own: SUBJECT + OVER_H2, to: ['haproxy'], limit: 0.7 },
   { scenario: 'mtls-pair-32', to: ['nginx', 'haproxy'], limit: 0.85 },
   { scenario: 'mtls-pair-32', to: ['envoy'], limit: 0.35 },
 ];
@@ -63,14 +85,16 @@ function verdict(
   return { name, unit, limit, measured, met: measured === undefined ? undefined : measured <= limit };
 }
 
-function cpuVerdict(results: Results, target: (typeof CPU_TARGETS)[number]): Verdict {
-  const own = cpuOf(results, target.scenario, SUBJECT);
-  const each = target.to.map((peer) => median(ratios(own, cpuOf(results, target.scenario, peer))));
+function cpuVerdict(results: Results, target: CpuTarget): Verdict {
+  const { scenario, limit } = target;
+  const own = cpuOf(results, scenario, target.own ?? SUBJECT);
+  const each = target.to.map((peer) => median(ratios(own, cpuOf(results, scenario, peer))));
   // To the cheapest peer the ratio is the highest; a missing peer leaves the question open.
   const known = each.filter((ratio) => ratio !== undefined);
   const measured = known.length === each.length ? Math.max(...known) : undefined;
   const peers = target.to.length > 1 ? `the cheapest of ${target.to.join(', ')}` : target.to.join('');
-  return verdict(`CPU per request, ${target.scenario}, to ${peers}`, '×', { limit: target.limit, measured });
+  const mine = target.own === undefined ? '' : ` (${target.own})`;
+  return verdict(`CPU per request, ${scenario}${mine}, to ${peers}`, '×', { limit, measured });
 }
 
 /** The CPU points of a peer in a scenario; empty when it was not measured. */
@@ -135,9 +159,9 @@ function syscallVerdicts(results: Results): Verdict[] {
 }
 
 function memoryVerdicts(results: Results): Verdict[] {
-  const of = (scenario: 'h1' | 'tls') =>
+  const of = (scenario: MemoryResult['scenario']) =>
     results.memory.find((one) => one.scenario === scenario && one.peer === SUBJECT);
-  const perConnection = (scenario: 'h1' | 'tls') => {
+  const perConnection = (scenario: MemoryResult['scenario']) => {
     const found = of(scenario);
     return found === undefined ? undefined : (found.loaded.rss - found.idle.rss) / found.connections / KIB;
   };
@@ -151,6 +175,7 @@ function memoryVerdicts(results: Results): Verdict[] {
   return [
     verdict('memory per idle connection, h1', 'KiB', { limit: 2, measured: perConnection('h1') }),
     verdict('memory per idle connection, TLS', 'KiB', { limit: 16, measured: perConnection('tls') }),
+    verdict('memory per idle connection, h2', 'KiB', { limit: 6, measured: perConnection('h2') }),
     verdict('RSS after the connections closed, h1, to before', '×', { limit: 1.2, measured: back('h1') }),
     verdict('RSS after the connections closed, TLS, to before', '×', { limit: 1.2, measured: back('tls') }),
     verdict('private (anonymous) memory, idle', 'MiB', { limit: 12, measured: mib(anonymous) }),

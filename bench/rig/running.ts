@@ -19,12 +19,14 @@ export interface Bench {
   readonly machine: Machine;
   readonly certificates: Certificates;
   readonly upstream: Upstream;
+  readonly upstreamH2: Upstream;
 }
 
 /** A started peer, one process or two. */
 export interface Running {
   /** The peer's name; a second copy of it has a prime at the end. */
   readonly label: string;
+  readonly shape: Shape;
   readonly plan: Plan;
   readonly processes: readonly Started[];
   /** All processes, descendants included. */
@@ -46,15 +48,29 @@ export function groundOf(bench: Bench, label: string): Ground {
     writeFileSync(file, text, { mode: 0o600 });
     return file;
   };
-  const { ports, certificates, upstream, machine } = bench;
-  return { folder, write, ports, certificates, upstream: upstream.port, fileLimit: machine.fileLimit };
+  const { ports, certificates, upstream, upstreamH2, machine } = bench;
+  return {
+    folder,
+    write,
+    ports,
+    certificates,
+    upstream: upstream.port,
+    upstreamTls: upstream.tlsPort ?? upstream.port,
+    upstreamH2: upstreamH2.port,
+    fileLimit: machine.fileLimit,
+  };
+}
+
+/** The upstream that a running peer's requests come to. */
+export function upstreamOf(bench: Bench, running: Running): Upstream {
+  return running.shape === 'h2' ? bench.upstreamH2 : bench.upstream;
 }
 
 /** Starts a peer in a shape and waits for its ports. */
 export function startPeer(bench: Bench, peer: Peer, as: { shape: Shape; label: string }): Promise<Running> {
   const ground = groundOf(bench, as.label);
   return startPlan(bench, peer.plan(as.shape, ground), {
-    label: as.label,
+    ...as,
     folder: ground.folder,
     seconds: START_S,
   });
@@ -64,7 +80,7 @@ export function startPeer(bench: Bench, peer: Peer, as: { shape: Shape; label: s
 export async function startPlan(
   bench: Bench,
   plan: Plan,
-  as: { label: string; folder: string; seconds: number },
+  as: { label: string; shape: Shape; folder: string; seconds: number },
 ): Promise<Running> {
   const processes: Started[] = [];
   const name = as.label.replace(/[^a-z-]/g, '_');
@@ -79,7 +95,8 @@ export async function startPlan(
     await bench.fleet.stop(processes);
     throw error;
   }
-  return { label: as.label, plan, processes, pids: () => processes.flatMap((one) => one.pids()) };
+  const { label, shape } = as;
+  return { label, shape, plan, processes, pids: () => processes.flatMap((one) => one.pids()) };
 }
 
 /** What is wrong with a running peer right now: an ended process, a stray listener; undefined: nothing. */

@@ -4,8 +4,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import type { KeyPair } from './certificates.js';
 import type { Ports } from './ports.js';
-import type { Fleet } from './processes.js';
+import type { Fleet, Started } from './processes.js';
 import { waitForPorts } from './waiting.js';
 
 /** Sizes of the fixed answers: 128 B, 1 KB, 16 KB. */
@@ -22,9 +23,11 @@ export interface UpstreamCount {
   readonly connections: number;
 }
 
-/** The running upstream. */
+/** A running upstream. */
 export interface Upstream {
   readonly port: number;
+  /** The same over TLS 1.3, where it has that. */
+  readonly tlsPort: number | undefined;
   pids(): number[];
   /** Requests and connections since it started; questions by `count` itself are left out. */
   count(): Promise<UpstreamCount>;
@@ -36,24 +39,38 @@ export function bodyOf(name: BodyName): string {
   return 'x'.repeat(BODY_BYTES[name]);
 }
 
-/** Starts it and waits until it listens. Above 64 KiB of configuration nginx wants no literal: 16 KB is 16 times 1 KB. */
-export async function startUpstream(
-  fleet: Fleet,
-  place: { folder: string; ports: Ports; core: number; fileLimit: number },
-): Promise<Upstream> {
-  const folder = join(place.folder, 'upstream');
-  mkdirSync(folder, { recursive: true });
-  const [port, status] = [place.ports.take(), place.ports.take()];
-  const file = join(folder, 'upstream.conf');
-  writeFileSync(file, configuration(folder, { port, status, fileLimit: place.fileLimit }));
-  const command = ['nginx', '-e', join(folder, 'error.log'), '-p', folder, '-c', file];
-  const started = fleet.start(command, { name: 'upstream', folder, core: place.core });
-  await waitForPorts(started, [port, status], 10);
-  const counter = new Counter(status);
-  return { port, pids: () => started.pids(), count: () => counter.read(), close: () => counter.close() };
+/** Where an upstream is started. */
+export interface UpstreamPlace {
+  readonly folder: string;
+  readonly ports: Ports;
+  readonly core: number;
+  readonly fileLimit: number;
+  readonly certificate: KeyPair;
 }
 
-function configuration(folder: string, at: { port: number; status: number; fileLimit: number }): string {
+/** Starts it and waits until it listens. Above 64 KiB of configuration nginx wants no literal: 16 KB is 16 times 1 KB. */
+export async function startUpstream(fleet: Fleet, place: UpstreamPlace): Promise<Upstream> {
+  const folder = join(place.folder, 'upstream');
+  mkdirSync(folder, { recursive: true });
+  const [port, tlsPort, status] = [place.ports.take(), place.ports.take(), place.ports.take()];
+  const file = join(folder, 'upstream.conf');
+  writeFileSync(file, configuration(folder, { ...place, port, tlsPort, status }));
+  const command = ['nginx', '-e', join(folder, 'error.log'), '-p', folder, '-c', file];
+  const started = fleet.start(command, { name: 'upstream', folder, core: place.core });
+  await waitForPorts(started, [port, tlsPort, status], 10);
+  const counter = new Counter(status);
+  return { port, tlsPort, ...counted(started, counter) };
+}
+
+/** What an upstream does whose page is read by a counter. */
+export function counted(started: Started, counter: Counter): Pick<Upstream, 'pids' | 'count' | 'close'> {
+  return { pids: () => started.pids(), count: () => counter.read(), close: () => counter.close() };
+}
+
+function configuration(
+  folder: string,
+  at: { port: number; tlsPort: number; status: number; fileLimit: number; certificate: KeyPair },
+): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
   return `daemon off;
 worker_processes 1;
@@ -69,6 +86,10 @@ http {
   ${temporary.map((name) => `${name}_temp_path ${folder}/${name};`).join(' ')}
   server {
     listen 127.0.0.1:${at.port} backlog=4096;
+    listen 127.0.0.1:${at.tlsPort} ssl backlog=4096;
+    ssl_certificate ${at.certificate.cert};
+    ssl_certificate_key ${at.certificate.key};
+    ssl_protocols TLSv1.3;
     set $k "${bodyOf('1k')}";
     location = /small { return 200 "${bodyOf('small')}"; }
     location = /1k { return 200 "${bodyOf('1k')}"; }
@@ -85,7 +106,7 @@ http {
 }
 
 /** Reads nginx's stub_status over one connection of its own, so that only its own requests have to be left out. */
-class Counter {
+export class Counter {
   readonly #port: number;
   #socket: Socket | undefined;
   #asked = 0;

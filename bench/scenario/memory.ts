@@ -3,12 +3,14 @@
 import type { IdleJob, IdleReport } from '../measure/idle-program.js';
 import { type Memory, memoryOf } from '../measure/memory.js';
 import { Program } from '../measure/program.js';
-import type { Peer } from '../peers/peer.js';
+import type { Peer, Shape } from '../peers/peer.js';
 import { progress } from '../report/progress.js';
+import type { MemoryResult } from '../report/results.js';
 import type { Running } from '../rig/running.js';
 import { pause } from '../rig/tools.js';
 import { type Context, messageOf, note, startChecked, stopAll } from './scenario.js';
 
+type Kind = MemoryResult['scenario'];
 type Holder = Program<IdleJob | 'count' | 'close', IdleReport>;
 
 interface Held {
@@ -23,24 +25,34 @@ interface Held {
 /** Opening so many connections, TLS included, takes no longer than this. */
 const OPENING_S = 120;
 
-/** Runs the scenario if it was asked for. */
+const SHAPES = { h1: 'http', tls: 'tls', h2: 'h2-h1' } as const satisfies Record<Kind, Shape>;
+
+/** Runs those of the two scenarios that were asked for, `memory` and `memory-h2`. */
 export async function memory(context: Context): Promise<void> {
-  if (!context.options.scenarios.includes('memory')) return;
-  const held = { h1: await connections(context, 'h1'), tls: await connections(context, 'tls') };
-  for (const scenario of ['h1', 'tls'] as const) await settled(context, scenario, held[scenario]);
+  const asked = context.options.scenarios;
+  const kinds: readonly Kind[] = [
+    ...(asked.includes('memory') ? (['h1', 'tls'] as const) : []),
+    ...(asked.includes('memory-h2') ? (['h2'] as const) : []),
+  ];
+  const held = new Map<Kind, Held[]>();
+  for (const kind of kinds) held.set(kind, await connections(context, kind));
+  for (const [kind, all] of held) await settled(context, kind, all);
+  if (!asked.includes('memory')) return;
   for (const peer of context.peers) await crowd(context, peer);
 }
 
+function countOf({ options }: Context, kind: Kind): number {
+  return kind === 'h2' ? options.idleHttp2Connections : options.idleConnections;
+}
+
 /** Each peer in turn holds the connections; nobody waits yet for what comes some time after closing them. */
-async function connections(context: Context, scenario: 'h1' | 'tls'): Promise<Held[]> {
-  const { options } = context;
-  const shape = scenario === 'tls' ? 'tls' : 'http';
+async function connections(context: Context, scenario: Kind): Promise<Held[]> {
   const held: Held[] = [];
   for (const peer of context.peers) {
-    progress(`memory (${scenario})  ${peer.name} with ${options.idleConnections} connections`);
-    const ready = await startChecked(context, peer, { shape, label: peer.name });
+    progress(`memory (${scenario})  ${peer.name} with ${countOf(context, scenario)} connections`);
+    const ready = await startChecked(context, peer, { shape: SHAPES[scenario], label: peer.name });
     if (ready === undefined) continue;
-    const found = await hold(context, ready.running).catch((error: unknown) =>
+    const found = await hold(context, scenario, ready.running).catch((error: unknown) =>
       note(context, `memory (${scenario}) of ${peer.name} failed: ${messageOf(error)}`),
     );
     if (found === undefined) await stopAll(context, [ready]);
@@ -50,7 +62,7 @@ async function connections(context: Context, scenario: 'h1' | 'tls'): Promise<He
 }
 
 /** Takes the last readings when they are there, and stops the peers. */
-async function settled(context: Context, scenario: 'h1' | 'tls', held: readonly Held[]): Promise<void> {
+async function settled(context: Context, scenario: Kind, held: readonly Held[]): Promise<void> {
   const { options, results, bench } = context;
   for (const { running, after, ...rest } of held) {
     progress(`memory (${scenario})  waiting ${options.settle} s after the connections closed`);
@@ -59,22 +71,22 @@ async function settled(context: Context, scenario: 'h1' | 'tls', held: readonly 
   await bench.fleet.stop(held.flatMap((one) => one.running.processes));
 }
 
-async function hold(context: Context, running: Running): Promise<Held> {
+async function hold(context: Context, kind: Kind, running: Running): Promise<Held> {
   const { bench, options } = context;
+  const wanted = countOf(context, kind);
   await pause(0.5);
   const idle = memoryOf(running.pids());
   const holder: Holder = new Program(bench.fleet, 'idle-program', { core: bench.machine.loadCore });
   try {
     const target = { port: running.plan.front, path: '/small', secure: running.plan.secure };
-    const opened = await holder.ask({ target, connections: options.idleConnections }, { seconds: OPENING_S });
+    const job = { target, connections: wanted, isHttp2: kind === 'h2' };
+    const opened = await holder.ask(job, { seconds: OPENING_S });
     await pause(0.5);
     const loaded = memoryOf(running.pids());
     const { open, failure } = await holder.ask('count', { seconds: 10 });
     const problem = failure ?? opened.failure;
-    if (problem !== undefined)
-      throw new Error(`${open} of ${options.idleConnections} connections: ${problem}`);
-    if (open < options.idleConnections)
-      throw new Error(`only ${open} of ${options.idleConnections} stayed open`);
+    if (problem !== undefined) throw new Error(`${open} of ${wanted} connections: ${problem}`);
+    if (open < wanted) throw new Error(`only ${open} of ${wanted} stayed open`);
     await holder.ask('close', { seconds: 10 });
     const after = pause(options.settle).then(() => memoryOf(running.pids()));
     after.catch(() => {}); // told when it is awaited

@@ -49,7 +49,7 @@ export async function routes(context: Context): Promise<void> {
   results.routes.push(...tables.map(({ count, samples }) => ({ routes: count, samples })));
   await stopAll(
     context,
-    tables.map(({ running }) => ({ running, tls: undefined })),
+    tables.map(({ running }) => ({ running, tls: undefined, isCopy: false })),
   );
 }
 
@@ -60,6 +60,7 @@ async function startTable(context: Context, count: number): Promise<Table> {
   const launch = launchTulle(ground, 'tulle', { ...config, routes: routeTable(count) });
   const running = await startPlan(context.bench, single(launch, port, false), {
     label,
+    shape: 'http',
     folder: ground.folder,
     seconds: START_S,
   });

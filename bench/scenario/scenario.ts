@@ -20,18 +20,26 @@ export interface Ready {
   readonly running: Running;
   /** What TLS was agreed. */
   readonly tls: string | undefined;
+  /** The second copy of a peer. */
+  readonly isCopy: boolean;
 }
 
-/** Starts and checks every peer in a shape; one that fails is noted and left out. The first also as a second copy. */
-export async function startAll(context: Context, shape: Shape): Promise<Ready[]> {
+/** Starts and checks every peer in a shape; one that fails is noted and left out. */
+export async function startEach(context: Context, shape: Shape, mark = ''): Promise<Ready[]> {
   const ready: Ready[] = [];
   for (const peer of context.peers) {
-    const one = await startChecked(context, peer, { shape, label: peer.name });
+    const one = await startChecked(context, peer, { shape, label: peer.name + mark });
     if (one !== undefined) ready.push(one);
   }
+  return ready;
+}
+
+/** The same, and the first of them as a second copy. */
+export async function startAll(context: Context, shape: Shape): Promise<Ready[]> {
+  const ready = await startEach(context, shape);
   const first = context.peers.find((peer) => peer.name === ready[0]?.running.label);
   const copy = first && (await startChecked(context, first, { shape, label: first.name + PRIME }));
-  return copy === undefined ? ready : [...ready, copy];
+  return copy === undefined ? ready : [...ready, { ...copy, isCopy: true }];
 }
 
 /** Starts one peer and checks its answers; undefined, with a note, when it fails. */
@@ -43,7 +51,7 @@ export async function startChecked(
   let running: Running | undefined;
   try {
     running = await startPeer(context.bench, peer, as);
-    return { running, tls: await checkAnswers(context.bench, running) };
+    return { running, tls: await checkAnswers(context.bench, running), isCopy: false };
   } catch (error) {
     note(context, `${as.label} (${as.shape}) left out: ${messageOf(error)}`);
     await context.bench.fleet.stop(running?.processes ?? []);

@@ -49,7 +49,7 @@ async function measure(context: Context, running: Running, scenario: 'h1' | 'tls
   const report = await wrk.stop();
   await pause(0.1);
   const upstream = (await bench.upstream.count()).requests - first.requests;
-  const problem = problemOf(report, { upstream, connections: CONNECTIONS });
+  const problem = problemOf(report, { upstream, inFlight: CONNECTIONS });
   if (problem !== undefined)
     return note(context, `syscalls (${scenario}) of ${running.label} are void: ${problem}`);
   results.syscalls.push(resultOf({ scenario, peer: running.label }, calls, result));

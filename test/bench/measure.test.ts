@@ -1,16 +1,26 @@
+import { readFileSync } from 'node:fs';
+import { constants, createServer } from 'node:http2';
 import t from 'tap';
+import { headerProblems } from '../../bench/measure/check.js';
 import { cpuMicroseconds, parseBusyTicks, parseSchedstat } from '../../bench/measure/cpu.js';
+import { parseGhz } from '../../bench/measure/ghz.js';
+import { METHODS, messageFrame } from '../../bench/measure/grpc.js';
+import { parseH2load } from '../../bench/measure/h2load.js';
+import { exchange, Http2Lane } from '../../bench/measure/http2.js';
+import { inFlight } from '../../bench/measure/load.js';
 import { memoryOf, parseRollup } from '../../bench/measure/memory.js';
 import { parseCalls } from '../../bench/measure/strace.js';
 import { descendants, identityOf, isAlive, parseStat, treeOf } from '../../bench/measure/tree.js';
-import { problemOf } from '../../bench/measure/window.js';
+import { problemOf, tooFew } from '../../bench/measure/window.js';
 import { parseWrk } from '../../bench/measure/wrk.js';
 import { parseOptions, SCENARIOS, UsageError } from '../../bench/options.js';
 import { parseCpuList } from '../../bench/rig/machine.js';
 import { Ports } from '../../bench/rig/ports.js';
 import { parseListening } from '../../bench/rig/sockets.js';
 import { parseStubStatus } from '../../bench/rig/upstream.js';
+import { LOADS, loadOf, SHORT } from '../../bench/scenario/loads.js';
 import { placeOf } from '../../bench/scenario/routes.js';
+import { freePort } from '../ports.js';
 
 /** A line of /proc/PID/stat: 52 fields, of which utime, stime and starttime are given. */
 function statLine(name: string, figures: { user: number; system: number; start: number }): string {
@@ -96,6 +106,92 @@ EXTRARequests/sec:  41036.25
   t.throws(() => parseWrk('unable to connect to 127.0.0.1:1 Connection refused\n'), /Connection refused/);
 });
 
+t.test('h2load', async (t) => {
+  const summary = (counts: string, codes: string) => `starting benchmark...
+Main benchmark duration is over for thread #0. Stopping all clients.
+finished in 600.92ms, 185440.00 req/s, 11.85MB/s
+requests: ${counts}
+status codes: ${codes}
+traffic: 7.11MB (7454976) total, 217.36KB (222576) headers (space savings 94.74%), 3.93MB (4116768) data
+`;
+  const good = summary(
+    '111264 total, 111296 started, 111264 done, 111264 succeeded, 0 failed, 0 errored, 0 timeout',
+    '111264 2xx, 0 3xx, 0 4xx, 0 5xx',
+  );
+  t.same(parseH2load(good), { requests: 111_264, socketErrors: 0, badStatus: 0 });
+  const refused = summary(
+    '40 total, 40 started, 40 done, 30 succeeded, 10 failed, 4 errored, 1 timeout',
+    '30 2xx, 0 3xx, 1 4xx, 4 5xx',
+  );
+  t.same(parseH2load(refused), { requests: 40, socketErrors: 5, badStatus: 5 });
+  const reset = summary(
+    '40 total, 40 started, 40 done, 30 succeeded, 10 failed, 0 errored, 0 timeout',
+    '30 2xx, 0 3xx, 0 4xx, 2 5xx',
+  );
+  t.equal(parseH2load(reset).socketErrors, 8, 'what failed without a status failed on the way');
+  t.throws(() => parseH2load('Some requests were not processed.\n'), /not processed/);
+});
+
+t.test('ghz', async (t) => {
+  const job = { connections: 4, messages: 100 };
+  const report = (statusCodeDistribution: Record<string, number>) =>
+    parseGhz(JSON.stringify({ count: 9, statusCodeDistribution }), job);
+  t.same(report({ OK: 5418 }), { requests: 541_800, socketErrors: 0, badStatus: 0 });
+  const cut = report({ OK: 7, Canceled: 3, Unavailable: 1 });
+  t.same(cut, { requests: 700, socketErrors: 0, badStatus: 0 }, 'a call per connection is cut at the end');
+  t.equal(report({ OK: 7, Canceled: 3, Unavailable: 2 }).socketErrors, 1);
+  t.equal(report({ OK: 7, Unimplemented: 2, Internal: 1 }).badStatus, 3);
+  t.throws(() => parseGhz('{}', job), /no call/);
+});
+
+t.test('the message of a call is 32 bytes behind its head', async (t) => {
+  const frame = messageFrame();
+  t.equal(frame.length, 37);
+  t.same([...frame.subarray(0, 8)], [0, 0, 0, 0, 32, 0x0a, 30, 0x78]);
+});
+
+t.test('requests under way', async (t) => {
+  const load = { path: '/', connections: 4, warmUp: 0, duration: 1 };
+  t.equal(inFlight(load), 4);
+  t.equal(inFlight({ ...load, streams: 8 }), 32);
+  t.equal(inFlight({ ...load, messages: 100 }), 400);
+});
+
+t.test('what the upstream has to see of a request, by shape', async (t) => {
+  const plan = { launches: [], front: 1, secure: false, inner: undefined };
+  const seen = ['127.0.0.1', 'http', '0123456789abcdef', ''];
+  t.same(headerProblems({ plan, shape: 'h2' }, seen), []);
+  t.same(headerProblems({ plan: { ...plan, secure: true }, shape: 'tls-h2' }, seen), ['x-forwarded-proto']);
+  t.same(headerProblems({ plan: { ...plan, inner: 2 }, shape: 'pair-h2' }, seen), [
+    'x-forwarded-client-cert',
+  ]);
+  t.same(headerProblems({ plan, shape: 'http' }, ['somebody', '', '1']), [
+    'x-forwarded-for',
+    'x-forwarded-proto',
+    'x-request-id',
+  ]);
+  t.same(headerProblems({ plan, shape: 'tcp' }, ['', '', '', '']), []);
+  t.same(headerProblems({ plan, shape: 'tcp' }, seen).length, 3, 'forwarded bytes are not requests');
+});
+
+t.test('the table of loads', async (t) => {
+  const run = { folder: t.testdir(), warmUp: 0.3, duration: 2 };
+  for (const [name, plan] of LOADS) {
+    const load = loadOf(plan, run);
+    const isH2 = plan.shape.startsWith('h2') || plan.shape === 'tls-h2';
+    t.equal(load.program === undefined, !isH2, `${name}: wrk does not speak HTTP/2`);
+    t.equal(load.duration, plan.isShort ? 2 * SHORT : 2, name);
+    t.ok(load.warmUp > 0 && load.warmUp <= 0.7, name);
+  }
+  const plan = LOADS.get('grpc-4x8');
+  if (plan === undefined) throw new Error('grpc-4x8 is gone');
+  const { body = '', connections, streams } = loadOf(plan, run);
+  t.same([connections, streams], [4, 8]);
+  t.same(readFileSync(body), messageFrame());
+  const throughput = SCENARIOS.filter((name) => /^(h1|h2|tls|grpc|tcp|sni|mtls)-/.test(name));
+  t.same([...LOADS.keys()], throughput, 'each scenario has a load, in running order');
+});
+
 t.test('what makes a run void', async (t) => {
   const good = { requests: 1000, socketErrors: 0, badStatus: 0 };
   const cases: [Partial<typeof good>, number, RegExp | undefined][] = [
@@ -107,10 +203,12 @@ t.test('what makes a run void', async (t) => {
     [{ socketErrors: 1 }, 1000, /socket errors/],
   ];
   for (const [report, upstream, expected] of cases) {
-    const problem = problemOf({ ...good, ...report }, { upstream, connections: 32 });
+    const problem = problemOf({ ...good, ...report }, { upstream, inFlight: 32 });
     if (expected === undefined) t.equal(problem, undefined);
     else t.match(problem, expected);
   }
+  t.match(tooFew(3), /only 3 requests/);
+  t.equal(tooFew(1000), undefined);
 });
 
 t.test('strace', async (t) => {
@@ -174,7 +272,16 @@ t.test('the command line', async (t) => {
   t.same([options().rounds, options().duration, options().settle], [5, 2, 30]);
   t.same(options().scenarios, SCENARIOS);
   t.notOk(options().peers.includes('tulle-bare'));
-  t.same(options('--only', 'h1-1k,mtls').scenarios, ['h1-1k-32', 'h1-1k-256', 'mtls-pair-32']);
+  t.same(options('--only', 'h1-1k,tcp').scenarios, [
+    'h1-1k-32',
+    'h1-1k-256',
+    'tcp-1k-32',
+    'tcp-16k-32',
+    'tcp-connect-32',
+  ]);
+  const quick = options('--quick').scenarios;
+  t.ok(quick.includes('grpc-4x8') && !quick.includes('grpc-32x1'));
+  t.ok(options('--quick', '--only', 'grpc').scenarios.includes('grpc-32x1'), 'asked for by name');
   t.same(options('--peers', 'envoy,nginx').peers, ['nginx', 'envoy'], 'in the order of the rig');
   t.same([options('--quick').rounds, options('--quick', '--rounds', '7').rounds], [2, 7]);
   t.same([options('--json').jsonToStdout, options('--json').jsonFile], [true, undefined]);
@@ -186,11 +293,38 @@ t.test('the command line', async (t) => {
     ['--rounds', '1.5'],
     ['--rounds', 'many'],
     ['--duration', '0'],
-    ['--only', 'h2'],
+    ['--only', 'h3'],
     ['--only', ''],
     ['--peers', 'caddy'],
     ['--frobnicate'],
     ['stray'],
   ];
   for (const args of wrong) t.throws(() => parseOptions(args), UsageError, args.join(' '));
+});
+
+t.test('single requests over HTTP/2', async (t) => {
+  const server = createServer();
+  server.on('stream', (stream, headers) => {
+    if (headers[':path'] === '/reset') return stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    stream.respond({ ':status': 200 }, { waitForTrailers: true });
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+    stream.pipe(stream);
+  });
+  const port = await freePort();
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  const body = messageFrame();
+  const call = { ':method': 'POST', ':path': METHODS.unary };
+  t.same(await exchange({ port, ca: undefined, headers: call, body }), {
+    status: 200,
+    body: body.toString('latin1'),
+    grpcStatus: '0',
+  });
+  await t.rejects(exchange({ port, ca: undefined, headers: { ':path': '/reset' } }), /reset|INTERNAL/);
+  const lane = await Http2Lane.open({ port, path: '/', from: '127.0.0.3' });
+  await lane.request();
+  t.ok(lane.isOpen);
+  lane.close();
+  t.notOk(lane.isOpen);
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  await t.rejects(exchange({ port, ca: undefined, headers: { ':path': '/' } }), /ECONNREFUSED/);
 });

@@ -1,5 +1,6 @@
 import t from 'tap';
 import type { Sample } from '../../bench/measure/window.js';
+import type { ScenarioName } from '../../bench/options.js';
 import { chartGroups, escapeXml, renderChart } from '../../bench/report/chart.js';
 import { cpuPoints, emptyResults, type Results } from '../../bench/report/results.js';
 import { differences, median, ratios, spread } from '../../bench/report/statistics.js';
@@ -22,10 +23,7 @@ function samples(...values: number[]): Sample[] {
   }));
 }
 
-function withCpu(
-  figures: Record<string, number[]>,
-  scenario: 'h1-1k-32' | 'mtls-pair-32' = 'h1-1k-32',
-): Results {
+function withCpu(figures: Record<string, number[]>, scenario: ScenarioName = 'h1-1k-32'): Results {
   const results = emptyResults();
   for (const [peer, values] of Object.entries(figures)) {
     results.throughput.push({ scenario, peer, tls: undefined, samples: samples(...values) });
@@ -78,6 +76,28 @@ t.test('the pair is compared with the cheapest', async (t) => {
   t.equal(found?.measured, 0.75);
   const alone = verdictOf(withCpu({ tulle: [60], nginx: [100] }, 'mtls-pair-32'), /cheapest/);
   t.equal(alone?.met, undefined, 'with one of them missing nobody knows which is the cheapest');
+});
+
+t.test('the mesh leg is judged over either protocol', async (t) => {
+  const results = withCpu({ tulle: [60], 'tulle h2': [45], haproxy: [75] }, 'mtls-pair-32');
+  const found = verdicts(results).filter(({ name }) => /mtls-pair-32.*, to haproxy$/.test(name));
+  t.same(
+    found.map(({ measured, met }) => [measured, met]),
+    [
+      [0.8, false],
+      [0.6, true],
+    ],
+  );
+});
+
+t.test('memory of idle connections over HTTP/2', async (t) => {
+  const results = emptyResults();
+  const at = (bytes: number) => ({ rss: bytes, pss: bytes, anonymous: bytes });
+  const idle = at(1e6);
+  const loaded = at(1e6 + 1000 * 6144);
+  results.memory.push({ scenario: 'h2', peer: 'tulle', idle, loaded, after: idle, connections: 1000 });
+  const found = verdictOf(results, /per idle connection, h2/);
+  t.same([found?.measured, found?.limit, found?.met], [6, 6, true]);
 });
 
 t.test('latency is what is added over the direct way, noise what a second copy differs', async (t) => {
@@ -170,5 +190,6 @@ t.test('the chart', async (t) => {
     [...svg.matchAll(/<\/|\/>/g)].length,
     'every element is closed',
   );
+  t.same(chartGroups(withCpu({ tulle: [20] }, 'mtls-pair-1')), [], 'the chart takes the telling ones');
   t.same(chartGroups(emptyResults()), []);
 });
