@@ -10,12 +10,13 @@ export const forTests = [
   ['go', 'golang-go'],
   ['openssl', 'openssl'],
 ];
-/** What the drills of `npm run test:long` run beside them: a Docker, and a base for its image without a registry. */
+/** What the drills of `npm run test:long` run beside them: a Docker, a base for its image without a registry, a browser. */
 export const forLong = [
   ...forTests,
   ['docker', 'docker.io'],
   ['dockerd', 'docker.io'],
   ['debootstrap', 'debootstrap'],
+  ['chromium', 'chromium'],
 ];
 /** What a start needs: the data plane's TLS library contains C. */
 export const forStart = [['cc', 'build-essential']];

@@ -235,10 +235,8 @@ impl Worker {
             }
         }
         let next = all.iter().filter_map(|exchange| self.exchanges.get(*exchange)?.due).min();
-        match next {
-            Some(due) => self.bring_forward(id, due),
-            None if self.mux(id).is_some_and(|mux| mux.h2.streams() > 0) => {}
-            None => {}
+        if let Some(due) = next {
+            self.bring_forward(id, due);
         }
     }
 
