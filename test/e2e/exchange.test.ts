@@ -1074,3 +1074,25 @@ t.test('an idle upstream connection is closed in time', async (t) => {
   await recorder.until(() => (recorder.sockets.size === 0 ? true : undefined));
   t.ok(Date.now() - began < 2_000);
 });
+
+t.test('a client that has ended gets all of a large answer, however slowly it reads', async (t) => {
+  const size = 8 << 20;
+  const { port } = await rig(t, undefined, {
+    answer: (_got, { socket }) => {
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n`);
+      socket.write(Buffer.alloc(size, 'x'));
+      return undefined;
+    },
+  });
+  const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  t.teardown(() => socket.destroy());
+  socket.end(GET);
+  socket.pause();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  let got = 0;
+  for await (const part of socket) {
+    got += (part as Buffer).length;
+    if (got < size / 2) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  t.ok(got > size, `${got} bytes`);
+});

@@ -40,6 +40,8 @@ pub(crate) struct Link {
     hup: bool,
     eof: bool,
     finishing: bool,
+    /// That we send no more was said, or will be once everything is sent.
+    finished: bool,
     broken: bool,
     started: bool,
     /// Plain bytes that were read and not used yet.
@@ -66,6 +68,7 @@ impl Link {
             hup: false,
             eof: false,
             finishing: false,
+            finished: false,
             broken: false,
             started: false,
             unused: Pending::default(),
@@ -321,21 +324,26 @@ impl Link {
         self.socket.reset_on_close();
     }
 
-    /// Says that we will send no more, once everything that waits is sent; nothing, where it is broken.
+    /// Says that we will send no more, once everything that waits is sent; nothing, where it is broken or was said before.
     pub(crate) fn finish(&mut self, io: &mut Io) -> Result<(), LinkError> {
-        if self.broken {
+        if self.broken || self.finished {
             return Ok(());
         }
-        if let Some(tls) = self.tls.as_mut() {
-            let mut sealed = std::mem::take(&mut io.sealed_out);
-            sealed.clear();
-            tls.close(&mut sealed);
-            let sent = self.write_raw(&[&sealed], &mut io.pool);
-            io.sealed_out = sealed;
-            sent?;
-        }
+        self.part(io)?;
+        self.finished = true;
         self.finishing = true;
         self.flush(io)
+    }
+
+    /// Says by TLS that this is the end, ahead of closing the socket, which says it by itself.
+    pub(crate) fn part(&mut self, io: &mut Io) -> Result<(), LinkError> {
+        let Some(tls) = self.tls.as_mut().filter(|_| !self.broken && !self.finished) else { return Ok(()) };
+        let mut sealed = std::mem::take(&mut io.sealed_out);
+        sealed.clear();
+        tls.close(&mut sealed);
+        let sent = self.write_raw(&[&sealed], &mut io.pool);
+        io.sealed_out = sealed;
+        sent
     }
 
     /// Gives its buffers back.

@@ -347,11 +347,12 @@ impl Worker {
     /// Our last bytes were handed over: says so, and gives the client a moment to read them.
     pub(super) fn begin_lingering(&mut self, id: Id) {
         let Some(conn) = self.conns.get_mut(id) else { return };
-        let finished = conn.link.finish(&mut self.io);
-        if finished.is_err() || conn.link.at_end() {
+        let ended = conn.link.at_end();
+        let blocked = conn.link.is_blocked();
+        // A client that has ended may still have to take what waits for it.
+        if (ended && !blocked) || conn.link.finish(&mut self.io).is_err() {
             return self.close(id);
         }
-        let blocked = conn.link.is_blocked();
         let Role::Client(client) = &mut conn.role else { return };
         client.phase = Phase::Lingering;
         // The moment begins when everything was handed over; a client that takes nothing is cut like an idle one.

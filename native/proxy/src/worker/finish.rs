@@ -121,7 +121,7 @@ impl Worker {
     /// Closes a client's connection in good order.
     pub(super) fn close(&mut self, id: Id) {
         if let Some(conn) = self.conns.get_mut(id) {
-            let _gone_already = conn.link.finish(&mut self.io);
+            let _gone_already = conn.link.part(&mut self.io);
         }
         self.remove_client(id);
     }

@@ -343,7 +343,7 @@ impl Worker {
     /// Closes a connection and takes it out of its pool.
     pub(super) fn close_upstream(&mut self, id: Id) {
         let Some(mut conn) = self.conns.remove(id) else { return };
-        let _gone_already = conn.link.finish(&mut self.io);
+        let _gone_already = conn.link.part(&mut self.io);
         conn.link.release(&mut self.io);
         if let Role::Upstream(upstream) = &conn.role {
             if matches!(upstream.state, State::Idle | State::Opening | State::Mux) {
