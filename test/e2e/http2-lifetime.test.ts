@@ -177,6 +177,16 @@ async function settled(count: () => number): Promise<number> {
   }
 }
 
+t.test('an answer of ours that a client does not take is kept for as long as an idle client', async (t) => {
+  const [port = 0] = await freePorts(1);
+  const listeners = { web: { address: `127.0.0.1:${port}`, limits: { idleTimeout: '300ms' } } };
+  await startProxy(t, simple(port, ['127.0.0.1:1'], { listeners, routes: [] }));
+  const peer = await Peer.connect(t, port, settings([4, 0]));
+  await peer.send(headers(1, get()));
+  t.match(await peer.outcome(1), { statuses: [404], body: '', how: 2 }, 'no window, no body: cut');
+  t.equal(await peer.goaway(), 0, 'and then the connection ends in good order');
+});
+
 t.test('a client that does not read stops its upstream', async (t) => {
   const [port = 0, upstream = 0] = await freePorts(2);
   const fountain = await startFountain(t, upstream);

@@ -1,7 +1,7 @@
 // Upgrades and CONNECT by streams of HTTP/2 (RFC 8441, RFC 9113 section 8.5): the other protocol goes through, ends, limits
 // and policies included.
 
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
@@ -231,9 +231,46 @@ for (const workers of [1, 4]) {
   });
 }
 
+/** A WebSocket of an HTTP/1.1 client; what came behind the head, once it is over. */
+async function upgradeOne(port: number, path: string, said: string) {
+  const key = randomBytes(16).toString('base64');
+  const headers = { upgrade: 'websocket', connection: 'upgrade', 'sec-websocket-key': key, 'x-asked': 'one' };
+  const request = http.get({ host: '127.0.0.1', port, path, headers, agent: false });
+  const [answer, socket, first] = (await Promise.race([
+    once(request, 'upgrade'),
+    once(request, 'response').then(([response]) => [response]),
+  ])) as [http.IncomingMessage, net.Socket | undefined, Buffer | undefined];
+  const accept = createHash('sha1')
+    .update(key + GUID)
+    .digest('base64');
+  const proven = answer.headers['sec-websocket-accept'] === accept;
+  if (socket === undefined) {
+    answer.resume();
+    return { status: answer.statusCode, proven, got: '' };
+  }
+  let got = first?.toString() ?? '';
+  socket.setEncoding('utf8').on('data', (text: string) => {
+    got += text;
+  });
+  socket.end(said);
+  await once(socket, 'close');
+  return { status: answer.statusCode, proven, got };
+}
+
+t.test('a WebSocket of HTTP/1.1 to an upstream of HTTP/2', async (t) => {
+  const { port, heads, proxy } = await rig(t);
+  t.same(await upgradeOne(port, '/two/old', 'ping'), { status: 101, proven: true, got: 'hello ping bye' });
+  const large = 'y'.repeat(200_000);
+  t.same(await upgradeOne(port, '/two/old', large), { status: 101, proven: true, got: `hello ${large} bye` });
+  t.same(heads[1], ['CONNECT /two/old websocket one', 'CONNECT /two/old websocket one']);
+  t.same(await upgradeOne(port, '/one/old', 'ping'), { status: 101, proven: true, got: 'hello ping bye' });
+  t.equal(proxy.stats().panics, 0);
+});
+
 t.test('an upstream of HTTP/2 that takes no tunnels', async (t) => {
   const { port, proxy } = await rig(t, { takes: false });
   const found = await tunnel(await session(t, port), chat('/two/no'));
   t.equal(found.status, 403);
-  t.equal(reasons(proxy).upgrade_refused, 1);
+  t.same(await upgradeOne(port, '/two/no', ''), { status: 403, proven: false, got: '' });
+  t.equal(reasons(proxy).upgrade_refused, 2);
 });

@@ -40,5 +40,5 @@ pub use trace::{client_request_id, client_traceparent};
 pub use write::{
     ClientConnection, Forwarded, Listed, Local, RequestParts, ResponseFraming, ResponseParts, list_agreed,
     list_grpc_status, list_line, list_local, list_request, list_response, list_trailers, listed,
-    reason_phrase, write_local, write_request, write_response,
+    reason_phrase, write_agreed, write_local, write_request, write_response,
 };

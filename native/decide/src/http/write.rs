@@ -10,7 +10,9 @@ mod text;
 pub use list::{Listed, list_agreed, list_grpc_status, list_line, list_trailers, listed};
 pub use local::{Local, list_local, reason_phrase, write_local};
 pub use request::{Forwarded, RequestParts, list_request, write_request};
-pub use response::{ClientConnection, ResponseFraming, ResponseParts, list_response, write_response};
+pub use response::{
+    ClientConnection, ResponseFraming, ResponseParts, list_response, write_agreed, write_response,
+};
 
 use super::{Edits, Field};
 

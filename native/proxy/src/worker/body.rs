@@ -95,7 +95,7 @@ impl Body {
         self.sink = Sink::Plain;
     }
 
-    /// What an upstream says in a tunnel, to its end, for a client of HTTP/2.
+    /// What an HTTP/1 side says in a tunnel, to its end, for one of HTTP/2.
     pub(crate) fn of_tunnel() -> Self {
         Self { source: Source::UntilClose, sink: Sink::Stream, done: false, bytes: 0 }
     }

@@ -119,6 +119,8 @@ pub(crate) struct Exchange {
     pub(crate) outbox: Held,
     /// The client has reset its stream; the upstream may still be at work.
     pub(crate) ghost: bool,
+    /// What an HTTP/1 client wants to see proven when its WebSocket is agreed to.
+    pub(crate) websocket_key: Option<[u8; 24]>,
     /// What it is due for, in HTTP/2: its connection looks after the first of all its streams.
     pub(crate) due: Option<Nanos>,
     /// gRPC: refusals of ours are told as such, and the status is read from the trailers.
@@ -274,6 +276,7 @@ impl Exchange {
             inbox: Held::default(),
             outbox: Held::default(),
             ghost: false,
+            websocket_key: None,
             due: None,
             grpc: false,
             call_ends: None,

@@ -1,11 +1,13 @@
 //! Time: what is due when, and what follows.
 
 use super::Worker;
+use super::config::TimeLimits;
 use super::conn::{Carries, Phase, Role, State};
 use crate::clock::Nanos;
 use crate::slab::Id;
 use crate::telemetry::{Flags, Reason};
 use std::rc::Rc;
+use std::time::Duration;
 use tulle_decide::h2::ErrorCode;
 
 /// The window over which a body's rate is judged.
@@ -62,7 +64,10 @@ impl Worker {
     pub(super) fn arm(&mut self, exchange: Id) {
         let now = self.now;
         let Some(x) = self.exchanges.get_mut(exchange).filter(|x| !x.ghost) else { return };
-        let Some(limits) = x.limits() else { return };
+        // What no rule was found for is answered at once; but a client of HTTP/2 may not take the answer.
+        let patience = Duration::from_millis(u64::from(x.listener.limits.idle_timeout_ms));
+        let unruled = TimeLimits { request: None, stream_idle: Some(patience) };
+        let Some(limits) = x.limits().or(x.is_stream().then_some(unruled)) else { return };
         let idle = limits.stream_idle.map(|idle| x.moved.after(idle));
         let due = if let Some(until) = x.waits_until {
             Some(until)

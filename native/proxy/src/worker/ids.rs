@@ -1,5 +1,7 @@
 //! Request ids and trace context as text.
 
+use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
+
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 fn hex_into(bytes: &[u8], out: &mut [u8]) {
@@ -16,10 +18,10 @@ pub(super) fn hex32(bytes: &[u8; 16]) -> [u8; 32] {
     out
 }
 
-/// Sixteen bytes in base64 (RFC 4648 section 4): what `Sec-WebSocket-Key` is.
-pub(super) fn base64(bytes: &[u8; 16]) -> [u8; 24] {
+/// The bytes in base64 (RFC 4648 section 4), `N` characters of it: 24 for 16 bytes, 28 for 20.
+fn base64<const N: usize>(bytes: &[u8]) -> [u8; N] {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = [b'='; 24];
+    let mut out = [b'='; N];
     for (three, four) in bytes.chunks(3).zip(out.chunks_exact_mut(4)) {
         let at = |index: usize| u32::from(three.get(index).copied().unwrap_or(0));
         let bits = at(0) << 16 | at(1) << 8 | at(2);
@@ -29,6 +31,20 @@ pub(super) fn base64(bytes: &[u8; 16]) -> [u8; 24] {
         }
     }
     out
+}
+
+/// A `Sec-WebSocket-Key` (RFC 6455 section 11.3.1).
+pub(super) fn websocket_key(random: &[u8; 16]) -> [u8; 24] {
+    base64(random)
+}
+
+/// The `Sec-WebSocket-Accept` that proves that a key was seen (RFC 6455 section 11.3.3).
+pub(super) fn websocket_accept(key: &[u8; 24]) -> [u8; 28] {
+    const MARK: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    let mut context = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
+    context.update(key);
+    context.update(MARK);
+    base64(context.finish().as_ref())
 }
 
 /// Reads as many digits as there is room for; what is no digit counts as 0.
@@ -59,8 +75,9 @@ mod tests {
 
     #[test]
     fn websocket_keys() {
-        assert_eq!(&base64(b"the sample nonce"), b"dGhlIHNhbXBsZSBub25jZQ==");
-        assert_eq!(&base64(&[0xff; 16]), b"/////////////////////w==");
+        assert_eq!(&websocket_key(b"the sample nonce"), b"dGhlIHNhbXBsZSBub25jZQ==");
+        assert_eq!(&websocket_key(&[0xff; 16]), b"/////////////////////w==");
+        assert_eq!(&websocket_accept(b"dGhlIHNhbXBsZSBub25jZQ=="), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 
     #[test]

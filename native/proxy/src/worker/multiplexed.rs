@@ -149,7 +149,8 @@ impl Worker {
         }
         let (head, body) = x.replay.split_at(x.replay_head.min(x.replay.len()));
         x.unsent = body.len();
-        let end = x.request.is_done() && body.is_empty() && x.request.trailers().is_empty();
+        // What asks for a tunnel goes on behind its head.
+        let end = !x.upgrade && x.request.is_done() && body.is_empty() && x.request.trailers().is_empty();
         let deadline = &mut self.scratch.text;
         deadline.clear();
         if let Some(ends) = x.call_ends {
@@ -272,6 +273,9 @@ impl Worker {
             }
             self.interim(exchange, block.head(), &parsed, block.fields());
             return;
+        }
+        if x.upgrade && !x.is_stream() && (200..300).contains(&parsed.status) && !end {
+            return self.agree_to_text(exchange, (block.head(), block.fields()));
         }
         self.final_head(exchange, (block.head(), &parsed, block.fields()), &mut [], end);
         if self.exchanges.get(exchange).is_some_and(|x| x.tunnel.streamed) {

@@ -6,7 +6,7 @@
 use super::body::Body;
 use super::config::WorkerListener;
 use super::conn::{Asked, Exchange, Phase};
-use super::ids::{base64, hex32, traceparent, unhex};
+use super::ids::{hex32, traceparent, unhex, websocket_key};
 use super::permit::{caller, permitted};
 use super::{Scratch, Worker};
 use crate::clock::Nanos;
@@ -249,8 +249,9 @@ impl Worker {
         x.service = Some(Rc::clone(service));
         if service.http2 {
             x.request.send_as_stream();
-            // An upgrade may be ignored; a tunnel to a place that speaks HTTP/2 would be a way around policy.
-            x.upgrade &= x.is_stream();
+            // What an HTTP/1 client asks for goes on as extended CONNECT, where it is a WebSocket; other upgrades may be
+            // ignored (RFC 9110 section 7.8).
+            x.upgrade &= x.is_stream() || x.websocket_key.is_some();
             if x.connect {
                 return Err(Reason::MethodNotAllowed.into());
             }
@@ -300,7 +301,7 @@ impl Worker {
         });
         let own_id = own_id.as_ref().map(hex32);
         // HTTP/2 has no key (RFC 8441 section 5): HTTP/1 wants one.
-        let key = (x.is_stream() && x.upgrade).then(|| base64(&self.random.bytes16()));
+        let key = (x.is_stream() && x.upgrade).then(|| websocket_key(&self.random.bytes16()));
         let parts = RequestParts {
             head,
             request,
@@ -385,6 +386,10 @@ impl Exchange {
         self.upgrade =
             self.listener.upgrade && request.upgrade.is_some_and(|upgrade| is_tunnelled(upgrade.of(head)));
         self.connect = request.method == Method::Connect;
+        if self.upgrade && request.upgrade.is_some_and(|upgrade| is_websocket(upgrade.of(head))) {
+            let key = fields.values(head, b"sec-websocket-key").next();
+            self.websocket_key = key.filter(|_| self.request.is_done()).and_then(|key| key.try_into().ok());
+        }
         if request.version == Version::Http2 {
             self.record.flags.insert(Flags::H2);
             self.grpc = fields.values(head, b"content-type").any(grpc::is_grpc);
@@ -411,6 +416,10 @@ fn is_tunnelled(upgrade: &[u8]) -> bool {
     let mut protocols = upgrade.split(|b| *b == b',').map(<[u8]>::trim_ascii);
     !upgrade.is_empty()
         && protocols.all(|name| !name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"h2c")))
+}
+
+fn is_websocket(upgrade: &[u8]) -> bool {
+    upgrade.eq_ignore_ascii_case(b"websocket")
 }
 
 #[cfg(test)]

@@ -6,11 +6,12 @@
 use super::Worker;
 use super::body::Body;
 use super::conn::Exchange;
+use super::ids::websocket_accept;
 use super::response::Took;
 use crate::clock;
 use crate::slab::Id;
 use crate::telemetry::Flags;
-use tulle_decide::http::{Fields, list_agreed};
+use tulle_decide::http::{Fields, list_agreed, write_agreed};
 
 impl Worker {
     /// Whether a client of HTTP/2 has asked for what an upstream agrees to.
@@ -46,6 +47,28 @@ impl Worker {
             }
             other => other,
         }
+    }
+}
+
+impl Worker {
+    /// An upstream of HTTP/2 has agreed to the WebSocket of an HTTP/1.1 client, who hears 101.
+    pub(super) fn agree_to_text(&mut self, exchange: Id, (head, fields): (&[u8], &Fields)) {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        x.record.status = 101;
+        x.keep_alive = false;
+        x.ends_by_close = true;
+        x.request = Body::of_tunnel();
+        x.response = Body::of_stream(None, false);
+        x.response.send_raw();
+        x.tunnelled();
+        let accept = x.websocket_key.as_ref().map(websocket_accept);
+        let client = x.client;
+        let mut out = std::mem::take(&mut self.scratch.head);
+        out.clear();
+        write_agreed(&mut out, accept.as_ref().map_or(b"", |accept| accept.as_slice()), head, fields);
+        self.body_bytes(exchange, &out, &mut [], false);
+        self.scratch.head = out;
+        self.queue(client);
     }
 }
 

@@ -100,6 +100,22 @@ pub fn list_response(out: &mut Vec<u8>, parts: &ResponseParts<'_>) {
     }
 }
 
+/// Appends the head that agrees to a client's WebSocket (RFC 6455 section 4.2.2) to `out`; `fields` are those of an HTTP/2
+/// answer that agreed to it, and `accept` proves that the client's key was seen.
+pub fn write_agreed(out: &mut Vec<u8>, accept: &[u8], head: &[u8], fields: &Fields) {
+    let mut lines = Text::new(out, head);
+    lines.raw(&[b"HTTP/1.1 101 Switching Protocols\r\n"]);
+    lines.line(b"Upgrade", b"websocket");
+    lines.line(b"Connection", b"upgrade");
+    lines.line(b"Sec-WebSocket-Accept", accept);
+    for field in fields.iter().filter(|field| !field.hop && !field.kind.is_hop_by_hop()) {
+        if !field.name.of(head).eq_ignore_ascii_case(b"sec-websocket-accept") {
+            lines.keep(field);
+        }
+    }
+    lines.raw(&[b"\r\n"]);
+}
+
 fn digits(status: u16) -> [u8; 3] {
     itoa::Buffer::new().format(status).as_bytes().first_chunk::<3>().copied().unwrap_or(*b"502")
 }
