@@ -77,7 +77,18 @@ impl Worker {
         if let (Some(stream), Some(mux)) = (stream, self.mux(client)) {
             mux.h2.reset(stream, ErrorCode::ProtocolError);
         }
-        self.end_exchange(exchange, Reason::BadRequest);
+        self.mark_dirty(client);
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        if !x.sent {
+            return self.end_exchange(exchange, Reason::BadRequest);
+        }
+        // As after a reset of the client's own: the upstream may take as long to notice.
+        x.record.reason = Reason::BadRequest;
+        x.ghost = true;
+        let due = self.now.after_ms(GHOST_MS);
+        x.due = Some(due);
+        self.drop_upstream(exchange);
+        self.bring_forward(client, due);
     }
 
     fn request_trailers(&mut self, id: Id, stream: StreamId, block: &Block) {
@@ -228,7 +239,8 @@ impl Worker {
             if x.due.is_some_and(|due| due <= now) {
                 x.due = None;
                 if x.ghost {
-                    self.end_exchange(*exchange, Reason::ClientClosed);
+                    let reason = x.record.reason;
+                    self.end_exchange(*exchange, reason);
                 } else {
                     self.exchange_due(*exchange);
                 }
