@@ -26,6 +26,10 @@ drainMs: number,
  */
 memoryBytes: number | null, 
 /**
+ * The zone that the proxy is in, or null.
+ */
+zone: string | null, 
+/**
  * Listening addresses; names are unique.
  */
 listeners: Array<Listener>, 
@@ -284,7 +288,19 @@ connectTimeoutMs: number,
 /**
  * Bounds on what we keep open.
  */
-pool: PoolLimits, };
+pool: PoolLimits, 
+/**
+ * Bounds on what is under way.
+ */
+circuit: CircuitLimits, 
+/**
+ * How endpoints are asked whether they are well, or null for not at all.
+ */
+healthCheck: HealthCheck | null, 
+/**
+ * When an endpoint that fails is left out for a while, or null for never.
+ */
+outlierDetection: OutlierDetection | null, };
 export type ServiceProtocol = "http" | "http2" | "grpc" | "tcp";
 export type Endpoint = { 
 /**
@@ -325,7 +341,46 @@ name: string,
  * Indices into the service's endpoints, ascending; may be empty.
  */
 endpoints: Array<number>, };
-export type LoadBalancing = { "policy": "round-robin" };
+export type LoadBalancing = { 
+/**
+ * The algorithm.
+ */
+policy: BalancingPolicy, 
+/**
+ * What ring-hash and maglev look at; null for the others.
+ */
+key: RequestKey | null, 
+/**
+ * Endpoints of the proxy's own zone are preferred, as long as they can carry their share.
+ */
+preferZone: boolean, 
+/**
+ * An endpoint that is new or came back gets its full share after this; 0: at once.
+ */
+slowStartMs: number, 
+/**
+ * The cookie that names the endpoint which a client stays with, or null for none.
+ */
+affinity: Affinity | null, };
+export type BalancingPolicy = "round-robin" | "random" | "least-request" | "peak-ewma" | "ring-hash" | "maglev";
+export type Affinity = { 
+/**
+ * The cookie's name.
+ */
+cookie: string, 
+/**
+ * `Max-Age` of the cookie; 0: until the browser ends.
+ */
+maxAgeS: number, };
+export type RequestKey = { "kind": "header", 
+/**
+ * Lower-case.
+ */
+name: string, } | { "kind": "cookie", 
+/**
+ * Its name; it has a case.
+ */
+name: string, } | { "kind": "source" } | { "kind": "path" } | { "kind": "identity" };
 export type ServiceTls = { "mode": "simple", 
 /**
  * The DNS name or IP address asked for (SNI) and verified; null: the endpoint's own host.
@@ -384,6 +439,108 @@ pending: number,
  * How long they wait.
  */
 queueTimeoutMs: number, };
+export type CircuitLimits = { 
+/**
+ * Requests to the service, or null for any number; further ones wait as for a connection.
+ */
+requests: number | null, 
+/**
+ * Retries to the service, or null for any number; a further one is not made.
+ */
+retries: number | null, 
+/**
+ * Open connections to one endpoint, or null for any number.
+ */
+endpointConnections: number | null, 
+/**
+ * Requests to one endpoint, or null for any number.
+ */
+endpointRequests: number | null, 
+/**
+ * A limit on requests that follows the latency, or null for none.
+ */
+adaptive: AdaptiveLimit | null, };
+export type AdaptiveLimit = { 
+/**
+ * Requests that are always let through, at least 1.
+ */
+min: number, 
+/**
+ * Requests at most.
+ */
+max: number, };
+export type HealthCheck = { 
+/**
+ * What is asked.
+ */
+probe: HealthProbe, 
+/**
+ * Between two questions to an endpoint, give or take 15 %.
+ */
+intervalMs: number, 
+/**
+ * The same while the service has no traffic.
+ */
+idleIntervalMs: number, 
+/**
+ * A later answer counts as a failure.
+ */
+timeoutMs: number, 
+/**
+ * Failures in a row until an endpoint is left out, at least 1.
+ */
+unhealthyAfter: number, 
+/**
+ * Successes in a row until it is used again, at least 1.
+ */
+healthyAfter: number, };
+export type HealthProbe = { "kind": "http", 
+/**
+ * Begins with `/`.
+ */
+path: string, 
+/**
+ * The Host, or null for the endpoint's own.
+ */
+host: string | null, } | { "kind": "grpc", 
+/**
+ * The gRPC service that is asked about; empty: the server as a whole.
+ */
+service: string, } | { "kind": "tcp" };
+export type OutlierDetection = { 
+/**
+ * Errors in a row until an endpoint is ejected; 0: never for that.
+ */
+consecutiveErrors: number, 
+/**
+ * The share of successes below which it is ejected, or null: never for that.
+ */
+successRate: SuccessRate | null, 
+/**
+ * How long the first ejection lasts; each further one twice as long.
+ */
+baseEjectionMs: number, 
+/**
+ * The longest that an ejection lasts.
+ */
+maxEjectionMs: number, 
+/**
+ * Of the service, 0 to 100; beyond it, ejected endpoints are used again.
+ */
+maxEjectedPercent: number, };
+export type SuccessRate = { 
+/**
+ * Below this an endpoint is ejected, 1 to 100.
+ */
+percent: number, 
+/**
+ * The window.
+ */
+windowMs: number, 
+/**
+ * Fewer requests in the window say nothing, at least 1.
+ */
+minRequests: number, };
 export type Route = { 
 /**
  * The operator's name for it.
@@ -431,9 +588,33 @@ requestTimeoutMs: number,
  */
 streamIdleTimeoutMs: number, 
 /**
+ * The same for one attempt; 0: no limit.
+ */
+perTryTimeoutMs: number, 
+/**
  * When and how often another attempt is made.
  */
 retry: Retry, 
+/**
+ * How many requests pass, or null for any number.
+ */
+rateLimit: RateLimit | null, 
+/**
+ * What is done wrong on purpose, or null.
+ */
+fault: Fault | null, 
+/**
+ * Where copies go, or null.
+ */
+mirror: Mirror | null, 
+/**
+ * Who is turned away last when there is too much to do.
+ */
+priority: Priority, 
+/**
+ * Requests with the same key go to the same backend; null: each is drawn anew.
+ */
+sticky: RequestKey | null, 
 /**
  * Where requests go, by weight.
  */
@@ -454,7 +635,11 @@ headers: Array<HeaderMatch>,
 /**
  * Exact values of query parameters.
  */
-query: Array<QueryMatch>, };
+query: Array<QueryMatch>, 
+/**
+ * Exact values of cookies; names have a case.
+ */
+cookies: Array<HeaderMatch>, };
 export type PathMatch = { "kind": "exact", 
 /**
  * Begins with `/`.
@@ -555,8 +740,129 @@ attempts: number,
 /**
  * After which failures.
  */
-on: Array<RetryOn>, };
-export type RetryOn = "connect-failure" | "reset";
+on: Array<RetryOn>, 
+/**
+ * After which statuses besides, 400 to 599.
+ */
+statuses: Array<number>, 
+/**
+ * The longest wait before the first retry; each further one waits up to twice as long, with full jitter.
+ */
+backoffBaseMs: number, 
+/**
+ * The longest wait.
+ */
+backoffMaxMs: number, 
+/**
+ * How many retries there may be.
+ */
+budget: RetryBudget, 
+/**
+ * Requests of any method are retried, even where they may have been seen.
+ */
+nonIdempotent: boolean, 
+/**
+ * A second attempt beside a slow first one, or null for none.
+ */
+hedge: Hedge | null, };
+export type RetryBudget = { 
+/**
+ * Of the requests, 0 to 100.
+ */
+percent: number, 
+/**
+ * Always allowed beside them.
+ */
+minPerSecond: number, };
+export type Hedge = { 
+/**
+ * Slower than this share of requests, 50 to 99.
+ */
+percentile: number, 
+/**
+ * How many requests more than without, 1 to 100 percent.
+ */
+maxPercent: number, };
+export type RetryOn = "connect-failure" | "reset" | "gateway-error" | "5xx" | "per-try-timeout" | "grpc-cancelled" | "grpc-deadline-exceeded" | "grpc-resource-exhausted" | "grpc-internal" | "grpc-unavailable";
+export type RateLimit = { 
+/**
+ * The rate per key, 1 to 1,000,000.
+ */
+requestsPerSecond: number, 
+/**
+ * How many pass at once from rest, at least 1.
+ */
+burst: number, 
+/**
+ * What has a bucket of its own; null: one for all.
+ */
+key: RequestKey | null, 
+/**
+ * Keys that have a bucket of their own at a time; further ones share that of requests without a key.
+ */
+keys: number, };
+export type Fault = { 
+/**
+ * Only for requests with these headers; empty: for all.
+ */
+headers: Array<HeaderMatch>, 
+/**
+ * Waits before the request is sent on.
+ */
+delay: FaultDelay | null, 
+/**
+ * Answers instead of sending the request on.
+ */
+abort: FaultAbort | null, 
+/**
+ * Sends answers on slowly.
+ */
+bandwidth: FaultBandwidth | null, };
+export type FaultDelay = { 
+/**
+ * The share, 0 to 1,000,000.
+ */
+perMillion: number, 
+/**
+ * How long.
+ */
+durationMs: number, };
+export type FaultAbort = { 
+/**
+ * The share, 0 to 1,000,000.
+ */
+perMillion: number, 
+/**
+ * The status, 400 to 599.
+ */
+status: number, 
+/**
+ * What gRPC calls get, 1 to 16; null: what the status stands for.
+ */
+grpcStatus: number | null, };
+export type FaultBandwidth = { 
+/**
+ * The share, 0 to 1,000,000.
+ */
+perMillion: number, 
+/**
+ * Bytes of the answer's body per second, at least 1.
+ */
+bytesPerSecond: number, };
+export type Mirror = { 
+/**
+ * Index into the snapshot's services.
+ */
+service: number, 
+/**
+ * Index into the service's subsets, or null for all endpoints.
+ */
+subset: number | null, 
+/**
+ * The share in parts per million, 0 to 1,000,000.
+ */
+perMillion: number, };
+export type Priority = "low" | "normal" | "high";
 export type Backend = { 
 /**
  * Index into the snapshot's services.
@@ -569,7 +875,11 @@ subset: number | null,
 /**
  * Relative share, 0 to 1,000,000; the sum over a rule is above 0.
  */
-weight: number, };
+weight: number, 
+/**
+ * Its share moves to the others while it has no usable endpoint.
+ */
+fallback: boolean, };
 export type Policy = { 
 /**
  * The operator's name for it.

@@ -12,7 +12,7 @@ use tulle_decide::balance::{Candidates, EndpointSet, Member, Members, balancer};
 use tulle_decide::policy::{Authorizer, Caller};
 use tulle_decide::route::{Plan, RequestView, Router};
 use tulle_snapshot::Checked;
-use tulle_snapshot::wire::{Action, LoadBalancing, Mode, PathMatch, Policy, PolicyRule, Route};
+use tulle_snapshot::wire::{Action, BalancingPolicy, Mode, PathMatch, Policy, PolicyRule, Route};
 
 /// Host and path of a request.
 type Asked = (String, String);
@@ -156,7 +156,7 @@ fn balance() {
     for (what, weights) in cases {
         let members = Members::new((0..).zip(weights).map(|(endpoint, weight)| Member { endpoint, weight }));
         let usable: EndpointSet = (0..1000).collect();
-        let mut balancer = balancer(LoadBalancing::RoundRobin);
+        let mut balancer = balancer(BalancingPolicy::RoundRobin);
         let candidates = Candidates { members: &members, usable: Some(&usable), tried: &[] };
         let cost = per_call(1, |_| {
             black_box(balancer.pick(black_box(&candidates), 7));

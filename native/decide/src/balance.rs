@@ -7,7 +7,7 @@ mod round_robin;
 
 pub use round_robin::RoundRobin;
 
-use tulle_snapshot::wire::LoadBalancing;
+use tulle_snapshot::wire::BalancingPolicy;
 
 /// An algorithm. What it learns or counts is its own; who may be picked is handed in each time.
 pub trait Balancer {
@@ -18,9 +18,15 @@ pub trait Balancer {
 
 /// The balancer that a service asks for.
 #[must_use]
-pub fn balancer(policy: LoadBalancing) -> Box<dyn Balancer + Send> {
+pub fn balancer(policy: BalancingPolicy) -> Box<dyn Balancer + Send> {
     match policy {
-        LoadBalancing::RoundRobin => Box::new(RoundRobin::default()),
+        // The others are refused by check until they are here.
+        BalancingPolicy::RoundRobin
+        | BalancingPolicy::Random
+        | BalancingPolicy::LeastRequest
+        | BalancingPolicy::PeakEwma
+        | BalancingPolicy::RingHash
+        | BalancingPolicy::Maglev => Box::new(RoundRobin::default()),
     }
 }
 

@@ -8,6 +8,7 @@ mod block;
 mod bytes;
 mod chunked;
 mod connection;
+mod cookie;
 mod edits;
 mod fault;
 mod field;
@@ -25,6 +26,7 @@ mod write;
 
 pub use block::{Block, request_of, response_of, trailers_of};
 pub use chunked::{Chunked, Decoded, write_chunk_prefix};
+pub use cookie::cookie_in;
 pub use edits::Edits;
 pub use fault::{BadResponse, ChunkError, REASONS, Reject, reason};
 pub use field::{Field, Fields, Span};

@@ -136,10 +136,19 @@ mod tests {
         Exposure, Failure, Replay, Resent, RetryFacts, RetryPolicy, Reused, is_idempotent, may_resend,
         may_retry,
     };
-    use tulle_snapshot::wire::{Retry, RetryOn};
+    use tulle_snapshot::wire::{Retry, RetryBudget, RetryOn};
 
     fn policy(attempts: u32, on: &[RetryOn]) -> RetryPolicy {
-        RetryPolicy::new(&Retry { attempts, on: on.to_vec() })
+        RetryPolicy::new(&Retry {
+            attempts,
+            on: on.to_vec(),
+            statuses: Vec::new(),
+            backoff_base_ms: 25,
+            backoff_max_ms: 250,
+            budget: RetryBudget { percent: 20, min_per_second: 10 },
+            non_idempotent: false,
+            hedge: None,
+        })
     }
 
     fn reset(method: &[u8]) -> RetryFacts<'_> {

@@ -28,6 +28,9 @@ pub struct RuleId(pub u32);
 pub trait HeaderLookup {
     /// Whether there is a field of this name, given in lower case, with exactly this value.
     fn has(&self, lower_name: &str, value: &[u8]) -> bool;
+
+    /// The value of the first cookie of this name (RFC 6265 section 4.2).
+    fn cookie(&self, name: &[u8]) -> Option<&[u8]>;
 }
 
 /// What matching looks at.

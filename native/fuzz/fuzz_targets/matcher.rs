@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
-use tulle_decide::http::{HOST_KEY_BYTES, Normalized, host_key, is_authority, normalize};
+use tulle_decide::http::{HOST_KEY_BYTES, Normalized, cookie_in, host_key, is_authority, normalize};
 use tulle_decide::policy::{Authorizer, Caller, Decision};
 use tulle_decide::route::{HeaderLookup, Plan, RequestView, Router, RuleAction, rewrite_path};
 use tulle_snapshot::Checked;
@@ -31,6 +31,10 @@ impl HeaderLookup for Header<'_> {
     fn has(&self, lower_name: &str, value: &[u8]) -> bool {
         let mut parts = self.0.splitn(2, |b| *b == b':');
         parts.next() == Some(lower_name.as_bytes()) && parts.next() == Some(value)
+    }
+
+    fn cookie(&self, name: &[u8]) -> Option<&[u8]> {
+        cookie_in(self.0, name)
     }
 }
 

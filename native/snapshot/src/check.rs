@@ -1,6 +1,7 @@
 //! Checks a parsed snapshot: the format, every index, every bound. The proxy does not look again.
 
 mod forward;
+mod resilience;
 
 use crate::wire::{
     Backend, ListenerKind, Policy, Route, Rule, Service, ServiceProtocol, ServiceTls, Snapshot, TlsMode,
@@ -117,6 +118,7 @@ fn service_of(at: &str, service: &Service) -> Result<(), Error> {
     }
     bounds(&format!("{at}.connectTimeoutMs"), service.connect_timeout_ms, 1, 600_000)?;
     bounds(&format!("{at}.pool.connections"), service.pool.connections, 1, 1 << 24)?;
+    resilience::service(at, service)?;
     if let Some(ServiceTls::Mutual { expect, .. }) = &service.tls
         && expect.is_empty()
     {
@@ -134,7 +136,7 @@ fn route_of(at: &str, route: &Route, snapshot: &Snapshot) -> Result<(), Error> {
 }
 
 fn rule_of(at: &str, rule: &Rule, snapshot: &Snapshot) -> Result<(), Error> {
-    bounds(&format!("{at}.retry.attempts"), rule.retry.attempts, 0, 10)?;
+    resilience::rule(at, rule, snapshot)?;
     if rule.redirect.is_some() != rule.backends.is_empty() {
         return Err(invalid(at, "a rule has either backends or a redirect"));
     }

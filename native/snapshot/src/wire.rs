@@ -18,11 +18,14 @@ pub use listener::{
 };
 pub use policy::{Action, Mode, Policy, PolicyRule};
 pub use route::{
-    Backend, HeaderEdit, HeaderEdits, HeaderMatch, Match, PathEdit, PathMatch, QueryMatch, Redirect, Retry,
+    Backend, Fault, FaultAbort, FaultBandwidth, FaultDelay, HeaderEdit, HeaderEdits, HeaderMatch, Hedge,
+    Match, Mirror, PathEdit, PathMatch, Priority, QueryMatch, RateLimit, Redirect, Retry, RetryBudget,
     RetryOn, Rewrite, Route, Rule,
 };
 pub use service::{
-    Endpoint, EndpointAddress, LoadBalancing, PoolLimits, Service, ServiceProtocol, ServiceTls, Subset,
+    AdaptiveLimit, Affinity, BalancingPolicy, CircuitLimits, Endpoint, EndpointAddress, HealthCheck,
+    HealthProbe, LoadBalancing, OutlierDetection, PoolLimits, RequestKey, Service, ServiceProtocol,
+    ServiceTls, Subset, SuccessRate,
 };
 
 /// One complete configuration of a proxy.
@@ -43,6 +46,8 @@ pub struct Snapshot {
     /// Resident memory of the process from which on nothing new is taken on, or null for no limit.
     #[cfg_attr(test, ts(type = "number | null"))]
     pub memory_bytes: Option<u64>,
+    /// The zone that the proxy is in, or null.
+    pub zone: Option<String>,
     /// Listening addresses; names are unique.
     pub listeners: Vec<Listener>,
     /// Upstream services; names are unique.

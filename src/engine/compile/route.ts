@@ -13,7 +13,6 @@ import type {
   PathEdit,
   PathMatch,
   Redirect,
-  RetryOn,
   Rewrite,
   Route,
   Rule,
@@ -47,14 +46,24 @@ function compileRule(rule: CheckedRule, scope: Scope): Rule {
     redirect: filters.redirect === undefined ? null : compileRedirect(filters.redirect),
     requestTimeoutMs: rule.timeouts.request,
     streamIdleTimeoutMs: rule.timeouts.streamIdle,
-    retry: { attempts: rule.retry.attempts, on: [...new Set(rule.retry.on)].filter(isRetryOn) },
+    perTryTimeoutMs: 0,
+    retry: {
+      attempts: rule.retry.attempts,
+      on: [...new Set(rule.retry.on)],
+      statuses: [],
+      backoffBaseMs: 25,
+      backoffMaxMs: 250,
+      budget: { percent: 20, minPerSecond: 10 },
+      nonIdempotent: false,
+      hedge: null,
+    },
+    rateLimit: null,
+    fault: null,
+    mirror: null,
+    priority: 'normal',
+    sticky: null,
     backends: (rule.backends ?? []).map((backend) => compileBackend(backend, scope)),
   };
-}
-
-/** Check has refused the others as not supported yet. */
-function isRetryOn(on: CheckedRule['retry']['on'][number]): on is RetryOn {
-  return on === 'connect-failure' || on === 'reset';
 }
 
 function compileMatch(match: CheckedMatch): Match {
@@ -63,6 +72,7 @@ function compileMatch(match: CheckedMatch): Match {
     method: match.method ?? null,
     headers: Object.entries(match.headers).map(([name, value]) => ({ name: name.toLowerCase(), value })),
     query: Object.entries(match.query).map(([name, value]) => ({ name, value })),
+    cookies: [],
   };
 }
 
@@ -112,5 +122,6 @@ export function compileBackend({ service, subset, weight }: CheckedBackend, scop
     service: scope.service(service),
     subset: subset === undefined ? null : scope.subset(service, subset),
     weight,
+    fallback: false,
   };
 }

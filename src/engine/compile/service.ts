@@ -32,7 +32,13 @@ export function compileService(name: string, service: CheckedService, scope: Sco
     subsets: Object.entries(service.subsets).map(([subset, wanted]) =>
       compileSubset(subset, wanted, endpoints),
     ),
-    loadBalancing: { policy: 'round-robin' },
+    loadBalancing: {
+      policy: 'round-robin',
+      key: null,
+      preferZone: false,
+      slowStartMs: 0,
+      affinity: null,
+    },
     tls: service.tls === undefined ? null : compileTls(service.tls, scope),
     connectTimeoutMs: service.connectTimeout ?? toMs(connectTimeout),
     pool: {
@@ -43,6 +49,15 @@ export function compileService(name: string, service: CheckedService, scope: Sco
       pending: service.limits.pending,
       queueTimeoutMs: toMs(BOUNDS.queueTimeout),
     },
+    circuit: {
+      requests: null,
+      retries: null,
+      endpointConnections: null,
+      endpointRequests: null,
+      adaptive: null,
+    },
+    healthCheck: null,
+    outlierDetection: null,
   };
 }
 

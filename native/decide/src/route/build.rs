@@ -50,7 +50,8 @@ struct Builder<'a> {
 }
 
 /// A rule without matches.
-static EVERY_REQUEST: Match = Match { path: None, method: None, headers: Vec::new(), query: Vec::new() };
+static EVERY_REQUEST: Match =
+    Match { path: None, method: None, headers: Vec::new(), query: Vec::new(), cookies: Vec::new() };
 
 /// The tables for the routes that apply to `listener`.
 pub(super) fn tables(snapshot: &Checked, listener: u32) -> Result<(Tables, Regexes), BuildError> {
@@ -130,7 +131,8 @@ impl<'a> Builder<'a> {
         };
         let rank = Rank {
             without_method: wanted.method.is_none(),
-            headers: Reverse(wanted.headers.len()),
+            // A cookie is a part of a header.
+            headers: Reverse(wanted.headers.len() + wanted.cookies.len()),
             query: Reverse(wanted.query.len()),
             order: count(self.drafts.len(), "routes")?,
         };

@@ -1,4 +1,4 @@
-//! What a match asks for beside host and path: method, headers, query parameters.
+//! What a match asks for beside host and path: method, headers, cookies, query parameters.
 
 use super::{HeaderLookup, RequestView};
 use crate::policy::hex;
@@ -16,17 +16,21 @@ pub(super) struct Conditions {
     method: Option<Box<[u8]>>,
     headers: Box<[Field]>,
     query: Box<[Parameter]>,
+    cookies: Box<[Parameter]>,
 }
 
 impl Conditions {
     /// None, when `wanted` asks for nothing but a path.
     pub(super) fn new(wanted: &Match) -> Option<Self> {
-        if wanted.method.is_none() && wanted.headers.is_empty() && wanted.query.is_empty() {
+        let parts = wanted.headers.len() + wanted.query.len() + wanted.cookies.len();
+        if wanted.method.is_none() && parts == 0 {
             return None;
         }
         let headers = wanted.headers.iter().map(|h| (h.name.as_str().into(), h.value.as_bytes().into()));
         let query = wanted.query.iter().map(|q| (q.name.as_bytes().into(), q.value.as_bytes().into()));
+        let cookies = wanted.cookies.iter().map(|c| (c.name.as_bytes().into(), c.value.as_bytes().into()));
         Some(Self {
+            cookies: cookies.collect(),
             method: wanted.method.as_ref().map(|m| m.as_bytes().into()),
             headers: headers.collect(),
             query: query.collect(),
@@ -36,6 +40,7 @@ impl Conditions {
     pub(super) fn fit<H: HeaderLookup + ?Sized>(&self, request: &RequestView<'_, H>) -> bool {
         self.method.as_ref().is_none_or(|method| **method == *request.method)
             && self.headers.iter().all(|(name, value)| request.headers.has(name, value))
+            && self.cookies.iter().all(|(name, value)| request.headers.cookie(name) == Some(value))
             && self
                 .query
                 .iter()

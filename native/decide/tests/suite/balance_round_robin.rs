@@ -1,7 +1,7 @@
 //! Round-robin: exact shares, smooth order, and what happens when endpoints are unusable or were tried.
 
 use tulle_decide::balance::{Balancer, Candidates, EndpointSet, Member, Members, RoundRobin, balancer};
-use tulle_snapshot::wire::LoadBalancing;
+use tulle_snapshot::wire::BalancingPolicy;
 
 fn members(weights: &[u32]) -> Members {
     Members::new((0..).zip(weights).map(|(endpoint, weight)| Member { endpoint, weight: *weight }))
@@ -29,7 +29,7 @@ fn equal_weights_take_turns() {
         let members = members(&[weight; 3]);
         assert_eq!(picks(&mut RoundRobin::default(), &all(&members), 7), [0, 1, 2, 0, 1, 2, 0]);
     }
-    let mut made = balancer(LoadBalancing::RoundRobin);
+    let mut made = balancer(BalancingPolicy::RoundRobin);
     assert_eq!(picks(&mut *made, &all(&members(&[1, 1])), 4), [0, 1, 0, 1]);
 }
 

@@ -226,7 +226,11 @@ fn service(running: &Arc<Running>, index: usize, metrics: &WorkerMetrics) -> Opt
             ..wire.pool
         },
         name: wire.name.as_str().into(),
-        balancers: places.members.iter().map(|_| RefCell::new(balancer(wire.load_balancing))).collect(),
+        balancers: places
+            .members
+            .iter()
+            .map(|_| RefCell::new(balancer(wire.load_balancing.policy)))
+            .collect(),
         pools: places.list.iter().map(|_| Cell::new(None)).collect(),
         places,
     })

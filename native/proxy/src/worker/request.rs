@@ -19,7 +19,7 @@ use tulle_decide::grpc;
 use tulle_decide::h2::StreamId;
 use tulle_decide::http::{
     self as http, Edits, FieldKind, Fields, Forwarded, Framing, HeadLimits, Method, Normalized, Reject,
-    RequestHead, RequestParts, Target, Version, client_request_id, client_traceparent,
+    RequestHead, RequestParts, Target, Version, client_request_id, client_traceparent, cookie_in,
 };
 use tulle_decide::policy::{Caller, Permit};
 use tulle_decide::route::{HeaderLookup, Matched, RequestView, RuleAction, redirect_location, rewrite_path};
@@ -58,6 +58,11 @@ struct Lookup<'a> {
 impl HeaderLookup for Lookup<'_> {
     fn has(&self, lower_name: &str, value: &[u8]) -> bool {
         self.fields.values(self.head, lower_name.as_bytes()).any(|found| found == value)
+    }
+
+    fn cookie(&self, name: &[u8]) -> Option<&[u8]> {
+        // The borrow of `name` ends before that of the head.
+        self.fields.values(self.head, b"cookie").find_map(|line| cookie_in(line, name))
     }
 }
 

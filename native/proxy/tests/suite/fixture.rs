@@ -23,7 +23,7 @@ impl Shape<'_> {
         let routes: Vec<Value> = self.routes.iter().map(|(name, rules)| route(name, *rules)).collect();
         let policy = |name: &str, mode: &str| json!({ "name": name, "listeners": [0], "action": "deny", "mode": mode, "rules": [] });
         let snapshot = json!({
-            "format": tulle_snapshot::FORMAT, "version": "v1", "workers": 2, "drainMs": 1000, "memoryBytes": null,
+            "format": tulle_snapshot::FORMAT, "version": "v1", "workers": 2, "drainMs": 1000, "memoryBytes": null, "zone": null,
             "accessLog": { "requests": "all", "file": "-" }, "listeners": listeners, "services": services, "routes": routes,
             "authorization": [policy("guard", "enforce"), policy("trial", "shadow")],
         });
@@ -51,7 +51,7 @@ fn listener(name: &str) -> Value {
 fn service(name: &str) -> Value {
     let endpoint = |address: Value| json!({ "address": address, "weight": 1, "zone": null });
     json!({
-        "name": name, "protocol": "http", "sendProxyProtocol": null, "subsets": [], "loadBalancing": { "policy": "round-robin" }, "tls": null, "connectTimeoutMs": 1000,
+        "name": name, "protocol": "http", "sendProxyProtocol": null, "subsets": [], "loadBalancing": { "policy": "round-robin", "key": null, "preferZone": false, "slowStartMs": 0, "affinity": null }, "tls": null, "connectTimeoutMs": 1000,
         "endpoints": [
             endpoint(json!({ "kind": "tcp", "address": "127.0.0.1:19001" })),
             endpoint(json!({ "kind": "dns", "name": "api.test", "port": 80 })),
@@ -60,15 +60,22 @@ fn service(name: &str) -> Value {
             "connections": 10, "idlePerEndpoint": 10, "idleTimeoutMs": 1000, "requestsPerConnection": null, "pending": 10,
             "queueTimeoutMs": 1000,
         },
+        "circuit": { "requests": null, "retries": null, "endpointConnections": null, "endpointRequests": null, "adaptive": null },
+        "healthCheck": null, "outlierDetection": null,
     })
 }
 
 fn route(name: &str, rules: usize) -> Value {
     let edits = json!({ "remove": [], "set": [{ "name": "x-api-key", "value": "hunter2" }], "add": [{ "name": "x-edge", "value": "tulle" }] });
     let rule = json!({
-        "matches": [{ "path": null, "method": null, "headers": [{ "name": "authorization", "value": "Bearer hunter2" }], "query": [{ "name": "token", "value": "hunter2" }, { "name": "page", "value": "7" }] }],
+        "matches": [{ "path": null, "method": null, "headers": [{ "name": "authorization", "value": "Bearer hunter2" }], "query": [{ "name": "token", "value": "hunter2" }, { "name": "page", "value": "7" }], "cookies": [] }],
         "requestHeaders": edits, "responseHeaders": edits, "rewrite": null, "redirect": null, "requestTimeoutMs": 0, "streamIdleTimeoutMs": 0,
-        "retry": { "attempts": 1, "on": [] }, "backends": [{ "service": 0, "subset": null, "weight": 1 }],
+        "perTryTimeoutMs": 0, "rateLimit": null, "fault": null, "mirror": null, "priority": "normal", "sticky": null,
+        "retry": {
+            "attempts": 1, "on": [], "statuses": [], "backoffBaseMs": 25, "backoffMaxMs": 250, "budget": { "percent": 20, "minPerSecond": 10 },
+            "nonIdempotent": false, "hedge": null,
+        },
+        "backends": [{ "service": 0, "subset": null, "weight": 1, "fallback": false }],
     });
     json!({ "name": name, "listeners": [0], "hostnames": [], "rules": vec![rule; rules] })
 }
