@@ -1,236 +1,140 @@
-//! Whether a failed attempt may be followed by another.
+//! Whether a failed attempt may be followed by another, and after which wait.
 //!
-//! In: the rule's retry policy and what is known of the attempt. Out: yes or no. Before: upstream, where an attempt
-//! failed. After: balance, which picks another endpoint. Answers that the proxy makes itself never come here.
+//! In: the rule's retry policy and what is known of the attempt. Out: a wait, or the reason why there is no other
+//! attempt. Before: upstream, where an attempt failed. After: balance, which picks another endpoint. Answers that the
+//! proxy makes itself never come here.
 
-use tulle_snapshot::wire::{Retry, RetryOn};
+mod advice;
+mod backoff;
+mod budget;
+mod facts;
+mod hedge;
+mod policy;
 
-/// How an attempt ended without the head of a response.
+pub use advice::{Advice, pushback, retry_after};
+pub use backoff::Backoff;
+pub use budget::{Budget, BudgetUse, WorkerBudget};
+pub use facts::{Exposure, Failure, Replay, Resent, RetryFacts, Reused, is_idempotent};
+pub use hedge::Hedger;
+pub use policy::RetryPolicy;
+
+/// What follows a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
-    /// No connection, or no handshake: nothing was sent.
-    Connect,
-    /// Closed or reset before a response head.
-    Reset,
+pub enum Next {
+    /// Another attempt.
+    Retry {
+        /// Not before so many nanoseconds have gone by.
+        wait_ns: u64,
+    },
+    /// None: what there is goes to the client.
+    GiveUp(Why),
 }
 
-/// A rule's retry policy.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RetryPolicy {
-    /// How many attempts after the first.
-    attempts: u32,
-    on_connect: bool,
-    on_reset: bool,
+/// Why there is no other attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// The rule does not name this failure.
+    NotCovered,
+    /// All attempts that the rule allows were made.
+    AttemptsUsed,
+    /// The endpoint says that the call shall not be made again.
+    ToldNotTo,
+    /// The request's body is gone in part: it outgrew the replay buffer.
+    ReplayLost,
+    /// The endpoint may have acted on the request, and acting twice may do harm.
+    UnsafeToRepeat,
+    /// The wait would outlast the request's time.
+    NoTimeLeft,
+    /// As many retries to the service are under way as its circuit allows.
+    RetriesLimit,
+    /// The rule's retry budget is spent.
+    BudgetSpent,
 }
 
-impl RetryPolicy {
-    /// From the snapshot.
+impl Why {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::NotCovered,
+        Self::AttemptsUsed,
+        Self::ToldNotTo,
+        Self::ReplayLost,
+        Self::UnsafeToRepeat,
+        Self::NoTimeLeft,
+        Self::RetriesLimit,
+        Self::BudgetSpent,
+    ];
+
+    /// Its name in logs and metrics.
     #[must_use]
-    pub fn new(wire: &Retry) -> Self {
-        Self {
-            attempts: wire.attempts,
-            on_connect: wire.on.contains(&RetryOn::ConnectFailure),
-            on_reset: wire.on.contains(&RetryOn::Reset),
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::NotCovered => "not_covered",
+            Self::AttemptsUsed => "attempts_used",
+            Self::ToldNotTo => "told_not_to",
+            Self::ReplayLost => "replay_lost",
+            Self::UnsafeToRepeat => "unsafe_to_repeat",
+            Self::NoTimeLeft => "no_time_left",
+            Self::RetriesLimit => "retries_limit",
+            Self::BudgetSpent => "budget_spent",
         }
     }
-
-    /// Attempts after the first.
-    #[must_use]
-    pub fn attempts(&self) -> u32 {
-        self.attempts
-    }
-
-    fn covers(self, failure: Failure) -> bool {
-        match failure {
-            Failure::Connect => self.on_connect,
-            Failure::Reset => self.on_reset,
-        }
-    }
 }
 
-/// How much of a request the upstream may have seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exposure {
-    /// Not one byte was written.
-    Nothing,
-    /// Some bytes were written.
-    Something,
-}
-
-/// Whether what was read of the request's body is still there to be sent again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Replay {
-    /// All of it, or nothing was read yet.
-    Complete,
-    /// It outgrew the replay buffer.
-    Lost,
-}
-
-/// What a decision about a retry needs to know.
-#[derive(Debug, Clone, Copy)]
-pub struct RetryFacts<'a> {
-    /// Attempts made so far, the failed one included.
-    pub attempts_made: u32,
-    /// How the last one ended.
-    pub failure: Failure,
-    /// How much it showed.
-    pub exposure: Exposure,
-    /// The request's method, as sent.
-    pub method: &'a [u8],
-    /// Whether the request has an `idempotency-key` header.
-    pub idempotency_key: bool,
-    /// Whether the request can be sent again.
-    pub replay: Replay,
-}
-
-impl RetryFacts<'_> {
-    /// Whether sending the request again can do no harm: the upstream has seen nothing of it, or it says itself that
-    /// doing it twice is doing it once.
-    #[must_use]
-    pub fn is_safe(&self) -> bool {
-        let unseen = self.failure == Failure::Connect || self.exposure == Exposure::Nothing;
-        self.replay == Replay::Complete && (unseen || self.idempotency_key || is_idempotent(self.method))
-    }
-}
-
-/// Whether the rule's policy permits one more attempt, and it is safe.
+/// What follows a failed attempt. `random` is uniform over all of `u64`; `charge` is asked last, once, and only if
+/// everything else is in favour: it takes the retry from the circuit ([`Why::RetriesLimit`]) and the budget
+/// ([`Why::BudgetSpent`]), or says which of them refuses.
 #[must_use]
-pub fn may_retry(policy: &RetryPolicy, facts: &RetryFacts<'_>) -> bool {
-    facts.attempts_made <= policy.attempts && policy.covers(facts.failure) && facts.is_safe()
+pub fn next(
+    policy: &RetryPolicy,
+    facts: &RetryFacts<'_>,
+    random: u64,
+    charge: impl FnOnce() -> Result<(), Why>,
+) -> Next {
+    match wait_of(policy, facts, random).and_then(|wait_ns| charge().map(|()| wait_ns)) {
+        Ok(wait_ns) => Next::Retry { wait_ns },
+        Err(why) => Next::GiveUp(why),
+    }
+}
+
+fn wait_of(policy: &RetryPolicy, facts: &RetryFacts<'_>, random: u64) -> Result<u64, Why> {
+    if !policy.covers(facts.failure) {
+        return Err(Why::NotCovered);
+    }
+    if facts.attempts_made > policy.attempts() {
+        return Err(Why::AttemptsUsed);
+    }
+    let asked_ns = match facts.advice {
+        Advice::Never => return Err(Why::ToldNotTo),
+        Advice::After(wait_ns) => wait_ns,
+        Advice::None => 0,
+    };
+    if facts.replay == Replay::Lost {
+        return Err(Why::ReplayLost);
+    }
+    if !(facts.is_harmless() || asked_for_by_name(facts.failure) || policy.non_idempotent()) {
+        return Err(Why::UnsafeToRepeat);
+    }
+    // On top of what the endpoint asks for, not instead: callers that were all told the same do not return at once.
+    let wait_ns = asked_ns.saturating_add(policy.backoff().wait_ns(facts.attempts_made, random));
+    if facts.left_ns.is_some_and(|left| wait_ns >= left) {
+        return Err(Why::NoTimeLeft);
+    }
+    Ok(wait_ns)
+}
+
+/// Every gRPC call is a POST, which says nothing of what it does. A rule that names a gRPC status has gRPC calls in mind,
+/// and the status came without a message: the call is repeated, as with gRPC's own retry policies.
+fn asked_for_by_name(failure: Failure) -> bool {
+    matches!(failure, Failure::Grpc(_))
 }
 
 /// Whether a request that met a closing keep-alive connection may be sent once more, on a fresh one, whatever the rule
 /// says: `reused` is whether the connection had carried a request before, and `already` whether this was done before.
 #[must_use]
 pub fn may_resend(reused: Reused, already: Resent, facts: &RetryFacts<'_>) -> bool {
-    reused == Reused::Yes && already == Resent::No && facts.failure == Failure::Reset && facts.is_safe()
-}
-
-/// Whether a connection had carried a request before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reused {
-    /// It came from the pool.
-    Yes,
-    /// It was fresh.
-    No,
-}
-
-/// Whether a request was already sent once more because of a closing keep-alive connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resent {
-    /// It was.
-    Yes,
-    /// It was not.
-    No,
-}
-
-/// The idempotent methods of RFC 9110 section 9.2.2.
-#[must_use]
-pub fn is_idempotent(method: &[u8]) -> bool {
-    matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{
-        Exposure, Failure, Replay, Resent, RetryFacts, RetryPolicy, Reused, is_idempotent, may_resend,
-        may_retry,
-    };
-    use tulle_snapshot::wire::{Retry, RetryBudget, RetryOn};
-
-    fn policy(attempts: u32, on: &[RetryOn]) -> RetryPolicy {
-        RetryPolicy::new(&Retry {
-            attempts,
-            on: on.to_vec(),
-            statuses: Vec::new(),
-            backoff_base_ms: 25,
-            backoff_max_ms: 250,
-            budget: RetryBudget { percent: 20, min_per_second: 10 },
-            non_idempotent: false,
-            hedge: None,
-        })
-    }
-
-    fn reset(method: &[u8]) -> RetryFacts<'_> {
-        RetryFacts {
-            attempts_made: 1,
-            failure: Failure::Reset,
-            exposure: Exposure::Something,
-            method,
-            idempotency_key: false,
-            replay: Replay::Complete,
-        }
-    }
-
-    const BOTH: &[RetryOn] = &[RetryOn::ConnectFailure, RetryOn::Reset];
-
-    #[test]
-    fn attempts_count_retries_after_the_first_try() {
-        for (attempts, made, expected) in
-            [(0, 1, false), (1, 1, true), (1, 2, false), (3, 3, true), (3, 4, false), (10, u32::MAX, false)]
-        {
-            let facts = RetryFacts { attempts_made: made, ..reset(b"GET") };
-            assert_eq!(may_retry(&policy(attempts, BOTH), &facts), expected, "{attempts} {made}");
-        }
-    }
-
-    #[test]
-    fn only_what_on_names_is_retried() {
-        let connect = RetryFacts { failure: Failure::Connect, exposure: Exposure::Nothing, ..reset(b"GET") };
-        let cases: &[(&[RetryOn], bool, bool)] = &[
-            (&[], false, false),
-            (&[RetryOn::ConnectFailure], true, false),
-            (&[RetryOn::Reset], false, true),
-            (BOTH, true, true),
-        ];
-        for (on, connects, resets) in cases {
-            assert_eq!(may_retry(&policy(1, on), &connect), *connects, "{on:?}");
-            assert_eq!(may_retry(&policy(1, on), &reset(b"GET")), *resets, "{on:?}");
-        }
-    }
-
-    #[test]
-    fn what_may_have_been_seen_is_retried_only_if_idempotent() {
-        let post = reset(b"POST");
-        let cases = [
-            (reset(b"GET"), true),
-            (post, false),
-            (RetryFacts { exposure: Exposure::Nothing, ..post }, true),
-            (RetryFacts { idempotency_key: true, ..post }, true),
-            (RetryFacts { failure: Failure::Connect, ..post }, true),
-            (RetryFacts { replay: Replay::Lost, ..reset(b"GET") }, false),
-            (RetryFacts { replay: Replay::Lost, idempotency_key: true, ..post }, false),
-            (RetryFacts { replay: Replay::Lost, exposure: Exposure::Nothing, ..post }, false),
-        ];
-        for (facts, expected) in cases {
-            assert_eq!(may_retry(&policy(1, BOTH), &facts), expected, "{facts:?}");
-        }
-    }
-
-    #[test]
-    fn idempotent_methods() {
-        for method in ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"] {
-            assert!(is_idempotent(method.as_bytes()), "{method}");
-        }
-        for method in ["POST", "PATCH", "CONNECT", "get", "LOCK", "", "GETX"] {
-            assert!(!is_idempotent(method.as_bytes()), "{method}");
-        }
-    }
-
-    #[test]
-    fn a_closing_keep_alive_connection_is_met_once() {
-        let post = reset(b"POST");
-        let cases = [
-            (Reused::Yes, Resent::No, reset(b"GET"), true),
-            (Reused::Yes, Resent::Yes, reset(b"GET"), false),
-            (Reused::No, Resent::No, reset(b"GET"), false),
-            (Reused::Yes, Resent::No, post, false),
-            (Reused::Yes, Resent::No, RetryFacts { exposure: Exposure::Nothing, ..post }, true),
-            (Reused::Yes, Resent::No, RetryFacts { failure: Failure::Connect, ..post }, false),
-            (Reused::Yes, Resent::No, RetryFacts { replay: Replay::Lost, ..reset(b"GET") }, false),
-        ];
-        for (reused, already, facts, expected) in cases {
-            assert_eq!(may_resend(reused, already, &facts), expected, "{reused:?} {already:?} {facts:?}");
-        }
-    }
+    reused == Reused::Yes
+        && already == Resent::No
+        && facts.failure == Failure::Reset
+        && facts.replay == Replay::Complete
+        && facts.is_harmless()
 }

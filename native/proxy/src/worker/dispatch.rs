@@ -10,7 +10,9 @@ use crate::telemetry::{Flags, NONE_32, Reason};
 use std::rc::Rc;
 use std::sync::Arc;
 use tulle_decide::http::Fields;
-use tulle_decide::retry::{Exposure, Failure, Replay, Resent, RetryFacts, Reused, may_resend, may_retry};
+use tulle_decide::retry::{
+    Advice, Exposure, Failure, Next, Replay, Resent, RetryFacts, Reused, may_resend, next,
+};
 
 /// How much of a request is kept for another attempt.
 const REPLAY_BYTES: usize = 64 * 1024;
@@ -243,6 +245,8 @@ impl Worker {
             method: x.record.method.as_bytes(),
             idempotency_key: x.idempotency_key,
             replay: if x.replayable { Replay::Complete } else { Replay::Lost },
+            advice: Advice::None,
+            left_ns: None,
         };
         let policy = x.config.rule(x.rule?)?.retry;
         let reused = if x.reused { Reused::Yes } else { Reused::No };
@@ -251,7 +255,7 @@ impl Worker {
             // The pooled connection died of old age; the endpoint is as good as before, and this does not count.
             x.resent = true;
             x.attempts -= 1;
-        } else if may_retry(&policy, &facts) {
+        } else if let Next::Retry { .. } = next(&policy, &facts, 0, || Ok(())) {
             x.tried.push(x.place);
             x.record.flags.insert(Flags::RETRIED);
         } else {
