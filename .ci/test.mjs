@@ -28,6 +28,9 @@ const rustSuites = [
   { name: 'cargo: proxy, authority', args: ['--release', '-p', 'tulle-proxy', '-p', 'tulle-authority'] },
 ];
 
+/** Simulations of many hours are ignored where nobody waits for them. */
+const withIgnored = long ? ['--', '--include-ignored'] : [];
+
 /** Ends the suites that run when we are ended: each has a group of its own. */
 const groups = new Set();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
@@ -67,7 +70,7 @@ async function rustSuite({ name, args }) {
   const count = { passed: 0, failed: 0, skipped: 0, failures: [] };
   const { ended, said } = await lines(
     'cargo',
-    ['test', '--locked', '--manifest-path', 'native/Cargo.toml', '--no-fail-fast', ...args],
+    ['test', '--locked', '--manifest-path', 'native/Cargo.toml', '--no-fail-fast', ...args, ...withIgnored],
     {
       env: cargoEnv(),
       limitMs: LONG_SUITE_MS,

@@ -7,6 +7,7 @@ import { Cursor } from './cursor.js';
 import { type Diagnostic, hasErrors, sortDiagnostics } from './diagnostic.js';
 import { toFindings } from './issues.js';
 import { authorizationRules } from './rules/authorization.js';
+import { coherenceRules } from './rules/coherence.js';
 import { listenerRules } from './rules/listeners.js';
 import { routeRules } from './rules/routes.js';
 import type { Report, RuleContext } from './rules/rule.js';
@@ -23,7 +24,15 @@ export interface Checked {
   readonly diagnostics: readonly Diagnostic[];
 }
 
-const RULES = [scalarRules, listenerRules, serviceRules, routeRules, authorizationRules, unsupportedRules];
+const RULES = [
+  scalarRules,
+  listenerRules,
+  serviceRules,
+  routeRules,
+  authorizationRules,
+  coherenceRules,
+  unsupportedRules,
+];
 
 /** Checks a source; `earlier` is what reading it already found. */
 export function check(source: Source, earlier: readonly Diagnostic[] = []): Checked {

@@ -2,6 +2,7 @@
 // where the schema found something wrong, so that one mistake never hides another.
 // In: a Source's value. Out: places that know their path; what has another type is simply not there.
 
+import { parseDuration } from '../lib/duration.js';
 import type { KeyPath } from './diagnostic.js';
 
 /** A value and its path. Asking for what is not there gives a cursor on undefined. */
@@ -34,6 +35,16 @@ export class Cursor {
     return typeof this.value === 'string' ? this.value : undefined;
   }
 
+  /** The value, where it is a number. */
+  get number(): number | undefined {
+    return typeof this.value === 'number' && !Number.isNaN(this.value) ? this.value : undefined;
+  }
+
+  /** Milliseconds, where the value is a duration. */
+  get ms(): number | undefined {
+    return this.text === undefined ? undefined : parseDuration(this.text);
+  }
+
   /** The elements of a list; of anything else, none. */
   items(): Cursor[] {
     return Array.isArray(this.value)
@@ -41,9 +52,19 @@ export class Cursor {
       : [];
   }
 
+  /** The keys of a map; of anything else, none. */
+  keys(): string[] {
+    return Object.keys(this.#map() ?? {});
+  }
+
+  /** What stands behind a key of a map, without its path: for comparing many. */
+  valueAt(key: string): unknown {
+    return this.#map()?.[key];
+  }
+
   /** The entries of a map; of anything else, none. */
   entries(): [string, Cursor][] {
-    return Object.keys(this.#map() ?? {}).map((key) => [key, this.at(key)]);
+    return this.keys().map((key) => [key, this.at(key)]);
   }
 
   /** Those of the given keys behind which something is written. */

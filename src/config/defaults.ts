@@ -20,6 +20,7 @@ export const DEFAULTS = {
     forwarded: 'set',
     requestId: true,
     trace: true,
+    deadline: true,
     upgrade: true,
     connect: false,
     /** Of connections that are forwarded unread. */
@@ -35,7 +36,9 @@ export const DEFAULTS = {
 
   service: {
     protocol: 'http',
-    balancing: 'round-robin',
+    balancing: 'peak-ewma',
+    preferZone: false,
+    slowStart: '10s',
     /** Towards the world; inside a mesh, that is with mutual TLS, connectTimeoutMutual. */
     connectTimeout: '3s',
     connectTimeoutMutual: '1s',
@@ -45,6 +48,28 @@ export const DEFAULTS = {
     idlePerEndpoint: 1024,
     /** Below the 5 s after which many servers close. */
     idleTimeout: '4s',
+    /** Where `adaptive` is written and does not say them. */
+    adaptiveMin: 4,
+    adaptiveMax: 1024,
+    /** Where `healthCheck` is written. */
+    healthCheck: {
+      interval: '5s',
+      /** Without traffic. */
+      idleInterval: '30s',
+      timeout: '2s',
+      unhealthyAfter: 3,
+      healthyAfter: 2,
+    },
+    /** Where `outlierDetection` is written. */
+    outlierDetection: {
+      consecutiveErrors: 5,
+      successPercent: 80,
+      successWindow: '10s',
+      successMinRequests: 20,
+      baseEjection: '1s',
+      maxEjection: '60s',
+      maxEjectedPercent: 50,
+    },
   },
 
   policyMode: 'enforce',
@@ -54,7 +79,21 @@ export const DEFAULTS = {
     streamIdleTimeout: '5m',
     retryAttempts: 1,
     retryOn: ['connect-failure', 'reset'],
+    backoffBase: '25ms',
+    /** The longest wait, as a multiple of the base. */
+    backoffFactor: 10,
+    budgetPercent: 20,
+    budgetMinPerSecond: 10,
+    nonIdempotent: false,
+    /** Where `hedge` is written. */
+    hedgePercentile: 95,
+    hedgeMaxPercent: 5,
+    priority: 'normal',
     redirectStatus: 302,
+    /** Of the requests, of a mirror or a fault. */
+    percent: 100,
+    /** 64 bytes each. */
+    rateLimitKeys: 1_000_000,
   },
 
   /** Ports of protocols whose server speaks first: `auto` forwards what comes there without a look. */

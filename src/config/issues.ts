@@ -3,7 +3,7 @@
 
 import type { z } from 'zod';
 import { type KeyPath, type Problem, toPathText } from './diagnostic.js';
-import { schemasAt } from './json-schema.js';
+import { type JsonSchema, schemasAt } from './json-schema.js';
 import type { Finding } from './source.js';
 import { suggest } from './suggest.js';
 
@@ -80,9 +80,10 @@ function missing(path: KeyPath): Finding {
 
 /** Of the parts of a choice, the problems of the one that was meant: whose outer type fits the value. */
 function choose(errors: readonly (readonly Issue[])[], context: Context, found: unknown): Finding[] {
-  const meant = errors.find(
-    (issues) => !issues.some(({ code, path }) => code === 'invalid_type' && path.length === 0),
-  );
+  // A word from a list is meant only where there is a word.
+  const isOfAnotherType = ({ code, path }: Issue): boolean =>
+    path.length === 0 && (code === 'invalid_type' || (code === 'invalid_value' && typeof found !== 'string'));
+  const meant = errors.find((issues) => !issues.some(isOfAnotherType));
   if (meant !== undefined) return meant.flatMap((issue) => translate(issue, context));
   return [{ ...wrongType(found, context.base), path: context.base }];
 }
@@ -110,7 +111,8 @@ function typeHint(found: unknown, examples: readonly unknown[], expected: string
   return undefined;
 }
 
-function toWords({ type, enum: values }: { type?: string; enum?: readonly unknown[] }): string {
+function toWords({ type, const: word, enum: values }: JsonSchema): string {
+  if (word !== undefined) return String(word);
   switch (type) {
     case 'string':
       return values === undefined ? 'text' : toChoice(values.map(String));

@@ -32,7 +32,7 @@ export function compile(config: CheckedConfig, options: CompileOptions): Snapsho
     },
     drainMs: config.drain,
     memoryBytes: config.memory ?? null,
-    zone: null,
+    zone: config.zone ?? null,
     listeners: Object.entries(config.listeners).map(([name, listener]) =>
       compileListener(name, listener, scope),
     ),

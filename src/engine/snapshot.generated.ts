@@ -206,6 +206,10 @@ requestId: boolean,
  */
 trace: boolean, 
 /**
+ * True: `x-tulle-deadline` says how many milliseconds are left for the request, where there is a limit.
+ */
+deadline: boolean, 
+/**
  * The pseudonym for `via` (RFC 9110 section 7.6.3), or null for none.
  */
 via: string | null, };
@@ -308,7 +312,7 @@ export type Endpoint = {
  */
 address: EndpointAddress, 
 /**
- * Relative share, 1 to 1,000,000.
+ * Relative share, 0 to 1,000,000; 0: only for clients whose affinity cookie names it.
  */
 weight: number, 
 /**
@@ -462,7 +466,7 @@ endpointRequests: number | null,
 adaptive: AdaptiveLimit | null, };
 export type AdaptiveLimit = { 
 /**
- * Requests that are always let through, at least 1.
+ * The limit never falls below this, at least 1.
  */
 min: number, 
 /**

@@ -2,12 +2,20 @@
 
 import { test } from 'tap';
 import type { Problem } from '../../src/config/diagnostic.js';
+import { adaptiveOf, backoffMaxOf, healthTimesOf, maxEjectionOf } from '../../src/config/effective.js';
 import { parseEndpoint, parseSocketAddress, toAddressText } from '../../src/config/format/address.js';
 import { checkHostname, toComparableHostname } from '../../src/config/format/hostname.js';
-import { checkEditableHeaderName, checkHeaderValue, checkMethod } from '../../src/config/format/http.js';
+import {
+  checkCookieName,
+  checkCookieValue,
+  checkEditableHeaderName,
+  checkHeaderValue,
+  checkMethod,
+} from '../../src/config/format/http.js';
 import { checkPath } from '../../src/config/format/path.js';
 import { checkRegex } from '../../src/config/format/regex.js';
 import { checkSpiffeId, checkTrustDomain } from '../../src/config/format/spiffe.js';
+import { share } from '../../src/config/schema/scalar.js';
 import { nearest } from '../../src/config/suggest.js';
 import { MAX_DURATION_MS, parseDuration, toDuration } from '../../src/lib/duration.js';
 import { systemCode, TulleError } from '../../src/lib/errors.js';
@@ -20,6 +28,18 @@ interface Table {
 }
 
 const TABLES: readonly Table[] = [
+  {
+    name: 'cookie name',
+    check: checkCookieName,
+    good: ['a', '__Host-a', 'A.b-c_d!', 'x'.repeat(256)],
+    bad: ['', 'a b', 'a=b', 'a;', 'a,b', '"a"', 'ä', 'x'.repeat(257)],
+  },
+  {
+    name: 'cookie value',
+    check: checkCookieValue,
+    good: ['', 'a', 'a=b', '"a"', 'a b', 'a,b', 'ä', 'x'.repeat(8192)],
+    bad: ['a;b', ';', ' a', 'a ', ' ', '\ta', 'a\0b', 'a\nb', 'x'.repeat(8193)],
+  },
   {
     name: 'regex',
     check: checkRegex,
@@ -361,6 +381,33 @@ test('addresses have one way to be written', async (t) => {
   });
   t.equal(toComparableHostname('*.Example.Test.'), '*.example.test');
   t.equal(toComparableHostname('[0:0::1]'), '[::1]');
+});
+
+test('a percentage becomes parts per million, to the last one', async (t) => {
+  for (let parts = 0; parts <= 1_000_000; parts += parts < 20_000 ? 1 : 97) {
+    const text = `${Math.floor(parts / 10_000)}.${String(parts % 10_000).padStart(4, '0')}`;
+    if (share().parse(Number(text)) !== parts) t.fail(`${text} % is not ${parts} parts`);
+  }
+  t.equal(share().parse(1e-4), 1);
+  t.equal(share().parse(33.3333), 333_333);
+  for (const wrong of [0.000_01, 33.333_33, 0.1 + 0.2, -0.0001, 100.0001, Number.NaN]) {
+    t.equal(share().safeParse(wrong).success, false, `${wrong}`);
+  }
+});
+
+test('defaults that follow from what is written', async (t) => {
+  t.equal(backoffMaxOf({ base: 25 }), 250);
+  t.equal(backoffMaxOf({ base: 3_000_000 }), 3_600_000, 'at most an hour');
+  t.equal(backoffMaxOf({ base: 25, max: 30 }), 30);
+  t.equal(maxEjectionOf({ base: 1000 }), 60_000);
+  t.equal(maxEjectionOf({ base: 90_000 }), 90_000);
+  t.same(healthTimesOf({}), { interval: 5000, idleInterval: 30_000, timeout: 2000 });
+  t.same(healthTimesOf({ interval: 500 }), { interval: 500, idleInterval: 500, timeout: 500 });
+  t.same(healthTimesOf({ timeout: 9000 }), { interval: 5000, idleInterval: 30_000, timeout: 9000 });
+  t.same(adaptiveOf({}, undefined), { min: 4, max: 1024 });
+  t.same(adaptiveOf({}, 3), { min: 3, max: 3 });
+  t.same(adaptiveOf({ min: 2000 }, undefined), { min: 2000, max: 2000 });
+  t.same(adaptiveOf({ max: 10 }, 500), { min: 4, max: 10 });
 });
 
 test('durations', async (t) => {

@@ -280,6 +280,7 @@ test('no mutation of a configuration throws: it compiles, or there are diagnosti
     ...names,
     'examples/edge.yaml',
     'examples/canary.yaml',
+    'examples/resilience.yaml',
     'examples/hop-server.yaml',
     'examples/tcp.yaml',
   ];

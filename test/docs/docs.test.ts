@@ -83,6 +83,10 @@ t.test('facts of the prose are those of the code', async (t) => {
     read('native/proxy/src/worker/dispatch.rs'),
   );
   t.match(readme, `up to ${replay?.[1]} KiB of the request are kept`);
+  const events = [...read('native/proxy/src/telemetry/event.rs').matchAll(/^ {4}\w+ = "(\w+)";$/gm)].map(
+    ([, event]) => `\`${event}\``,
+  );
+  t.match(readme, `by event (${events.join(', ')})`);
   const user = /^USER (\d+):/m.exec(read('docker/Dockerfile'))?.[1];
   t.match(readme, `uid ${user}`);
   t.match(read('docker/Dockerfile'), '/etc/tulle/proxy.yaml');
@@ -128,6 +132,7 @@ t.test('facts of the architecture are those of the code', async (t) => {
   for (const [thread, file] of [
     ['tulle-admin', 'engine/threads.rs'],
     ['tulle-log', 'telemetry/log.rs'],
+    ['tulle-health', 'health.rs'],
     ['tulle-keeper', 'engine/keeper.rs'],
   ]) {
     t.match(text, `| \`${thread}\` |`);
@@ -148,7 +153,15 @@ const blocks = toBlocks(read('README.md'));
 const ofKind = (kind: string): Block[] => blocks.filter((block) => block.kind === kind);
 
 t.test('every block is one that is run', async (t) => {
-  t.same(blocks.map(({ kind }) => kind).toSorted(), ['js', 'sh', 'sh run', 'sh run', 'sh run', 'ts']);
+  t.same(blocks.map(({ kind }) => kind).toSorted(), [
+    'js',
+    'sh',
+    'sh run',
+    'sh run',
+    'sh run',
+    'sh run',
+    'ts',
+  ]);
   for (const { command } of ofKind('sh').flatMap(({ text }) => toSteps(text.replaceAll(' # ', '  # ')))) {
     const [, script = ''] = /^npm (?:run )?([\w:]+)$/.exec(command.trim()) ?? [];
     t.ok(script in packageJson.scripts, `${command.trim()} is a script of package.json`);

@@ -6,6 +6,7 @@ import path from 'node:path';
 import type { Command, Option } from 'commander';
 import { createProgram } from '../../src/cli/program.js';
 import { configSchema, type JsonSchema, schemasAt } from '../../src/config/json-schema.js';
+import { KEY_KINDS } from '../../src/config/schema/key.js';
 import { root } from '../process.js';
 
 const telemetry = 'native/proxy/src/telemetry';
@@ -127,6 +128,7 @@ const CONFIGURED = [
   'drain',
   'accessLog.requests',
   'accessLog.file',
+  'zone',
   'listeners.*.shared',
   'listeners.*.forwardIdentity',
   'listeners.*.encodedSlash',
@@ -140,48 +142,88 @@ const CONFIGURED = [
   'listeners.*.tls.minVersion',
   'services.*.sendProxyProtocol',
   'services.*.connectTimeout',
+  'services.*.endpoints.0.weight',
+  'services.*.loadBalancing',
+  'services.*.loadBalancing.affinity',
   'services.*.pool',
   'services.*.limits',
+  'services.*.limits.endpoint',
+  'services.*.limits.adaptive',
+  'services.*.healthCheck',
+  'services.*.outlierDetection',
+  'services.*.outlierDetection.successRate',
   'services.*.tls.serverName',
   'services.*.tls.trustBundle',
-  'routes.0.rules.0.timeouts.request',
-  'routes.0.rules.0.timeouts.streamIdle',
-  'routes.0.rules.0.retry.attempts',
-  'routes.0.rules.0.retry.on',
+  'routes.0.rules.0.timeouts',
+  'routes.0.rules.0.retry',
+  'routes.0.rules.0.retry.backoff',
+  'routes.0.rules.0.retry.budget',
+  'routes.0.rules.0.retry.hedge',
+  'routes.0.rules.0.priority',
+  'routes.0.rules.0.sticky',
+  'routes.0.rules.0.backends.0.fallback',
+  'routes.0.rules.0.filters.0.mirror',
+  'routes.0.rules.0.filters.0.fault.delay',
+  'routes.0.rules.0.filters.0.fault.abort',
+  'routes.0.rules.0.filters.0.fault.bandwidth',
+  'routes.0.rules.0.filters.0.rateLimit',
 ];
-/** Keys of those maps that `tulle check` refuses as not supported yet. */
-const NOT_YET = ['services.*.limits.requests'];
 
 function configuration(): string {
   const rows = CONFIGURED.flatMap((key) => {
-    const schema = schemaOf(key);
-    if (schema.properties === undefined) return [key];
-    return Object.keys(schema.properties).map((inner) => `${key}.${inner}`);
-  }).filter((key) => !NOT_YET.includes(key));
+    const { properties = {} } = schemaOf(key);
+    const inner = Object.keys(properties);
+    if (inner.length === 0 || inner.join() === KEY_KINDS.join()) return [key];
+    return inner.map((name) => `${key}.${name}`);
+  }).filter((key) => !isAlwaysThere(schemaOf(key)));
   return table(
     ['key', 'default', 'what it is'],
     rows.map((key) => {
-      const [about = '', inWords] = (schemaOf(key).description ?? '').split(/ ?Default[^:]*: /);
-      const written = defaultOf(schemaOf(key));
-      const words = (inWords ?? 'none').replace(/\.$/, '');
-      return [
-        `\`${key.replace('routes.0.rules.0.', 'rules[].')}\``,
-        written === undefined ? words : `\`${written}\``,
-        about,
-      ];
+      const [about = '', inWords] = (propertyOf(key).description ?? '').split(/ ?Default[^:]*: /);
+      const written = defaultOf(propertyOf(key));
+      const words = isNeeded(key) ? 'needed' : (inWords ?? 'none').replace(/\.$/, '');
+      const name = key.replace('routes.0.rules.0.', 'rules[].').replaceAll('.0.', '[].');
+      return [`\`${name}\``, written === undefined ? words : `\`${written}\``, about];
     }),
   );
 }
 
-function schemaOf(key: string): JsonSchema {
-  const steps = key.split('.').map((step) => (/^\d+$/.test(step) ? Number(step) : step));
-  const [schema = configSchema()] = schemasAt(steps);
+function toSteps(key: string): (string | number)[] {
+  return key.split('.').map((step) => (/^\d+$/.test(step) ? Number(step) : step));
+}
+
+/** What a key holds; the first alternative, where there is a choice. */
+function schemaOf(key: string): Described {
+  const [schema = configSchema()] = schemasAt(toSteps(key));
   return schema;
 }
 
+/** A key as its map describes it, with all alternatives. */
+function propertyOf(key: string): Described {
+  const steps = toSteps(key);
+  return parentOf(key).properties?.[String(steps.at(-1))] ?? schemaOf(key);
+}
+
+function parentOf(key: string): Described {
+  const [schema = configSchema()] = schemasAt(toSteps(key).slice(0, -1));
+  return schema;
+}
+
+type Described = JsonSchema & { readonly default?: unknown; readonly required?: readonly string[] };
+
+/** A map that is there with its defaults also where it is not written: its keys have rows of their own. */
+function isAlwaysThere({ properties, default: found }: Described): boolean {
+  return properties !== undefined && found !== undefined;
+}
+
+function isNeeded(key: string): boolean {
+  return parentOf(key).required?.includes(String(toSteps(key).at(-1))) === true;
+}
+
 /** What the schema says applies where nothing is written. */
-function defaultOf(schema: JsonSchema & { readonly default?: unknown }): string | undefined {
+function defaultOf(schema: Described): string | undefined {
   const found = schema.default;
   if (found === undefined) return undefined;
-  return Array.isArray(found) ? `[${found.join(', ')}]` : String(found);
+  if (Array.isArray(found)) return `[${found.join(', ')}]`;
+  return typeof found === 'object' ? JSON.stringify(found) : String(found);
 }

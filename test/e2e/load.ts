@@ -1,6 +1,7 @@
 // Load for tests: clients that keep their connections and ask again as soon as they are answered.
 
 import type net from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Scope } from '../process.js';
 import { Wire } from './wire.js';
 
@@ -19,6 +20,8 @@ export interface LoadOptions {
   readonly connections?: number;
   /** True: a refused connection is the end, not a failure, and so is the loss of one that never served. */
   readonly untilRefused?: boolean;
+  /** Each client rests so long after an answer; not at all by default. */
+  readonly pauseMs?: number;
 }
 
 /** Clients at work. */
@@ -94,6 +97,7 @@ export class Load {
       this.#bodies.add(answer.body);
       this.#count();
       if (answer.all('connection').join().includes('close')) return;
+      if (this.#options.pauseMs !== undefined) await pause(this.#options.pauseMs);
     }
   }
 

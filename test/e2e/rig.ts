@@ -7,7 +7,7 @@ import { type Running, runTulle, type Scope, startTulle, temporaryFolder } from 
 import { PATIENCE_MS } from './wire.js';
 
 /** Nothing is added to heads: what goes upstream is what the client sent, rebuilt. */
-export const BARE = { forwarded: 'off', requestId: false, trace: false } as const;
+export const BARE = { forwarded: 'off', requestId: false, trace: false, deadline: false } as const;
 
 /** A proxy; ends with the scope, which fails where something panicked. */
 export async function startProxy(scope: Scope, config: ProxyConfig): Promise<TulleProxy> {
@@ -26,7 +26,7 @@ export function simple(port: number, endpoints: string[], more: Partial<ProxyCon
   return {
     workers: 1,
     listeners: { web: { address: `127.0.0.1:${port}`, headers: BARE } },
-    services: { api: { endpoints } },
+    services: { api: { endpoints, loadBalancing: { policy: 'round-robin' } } },
     routes: [{ name: 'all', rules: [{ backends: [{ service: 'api' }] }] }],
     ...more,
   };

@@ -1,4 +1,4 @@
-//! Prints what the matcher and the balancer cost: `cargo run --release -p tulle-decide --example matcher`.
+//! Prints what the matcher costs: `cargo run --release -p tulle-decide --example matcher`.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people, not part of the proxy")]
 
 #[allow(clippy::unwrap_used, clippy::panic, reason = "it is the tests' own")]
@@ -8,11 +8,10 @@ mod fixture;
 use fixture::{Headers, PLAIN, exact, id, on, permit, prefix, regex, route, rule, snapshot};
 use std::hint::black_box;
 use std::time::Duration;
-use tulle_decide::balance::{Candidates, EndpointSet, Member, Members, balancer};
 use tulle_decide::policy::{Authorizer, Caller};
 use tulle_decide::route::{Plan, RequestView, Router};
 use tulle_snapshot::Checked;
-use tulle_snapshot::wire::{Action, BalancingPolicy, Mode, PathMatch, Policy, PolicyRule, Route};
+use tulle_snapshot::wire::{Action, Mode, PathMatch, Policy, PolicyRule, Route};
 
 /// Host and path of a request.
 type Asked = (String, String);
@@ -29,7 +28,6 @@ fn main() {
     }
     matcher("10 regexes", 10, |count| by_path(count, |path| regex(&format!("{path}/[a-z0-9]+"))));
     authorize();
-    balance();
 }
 
 fn by_host(count: usize) -> (Vec<Route>, Vec<Asked>) {
@@ -142,25 +140,5 @@ fn authorize() {
             let _ = black_box(verdict);
         });
         println!("authorize, {callers} callers: {cost:.1} ns");
-    }
-}
-
-fn balance() {
-    let cases: [(&str, Vec<u32>); 5] = [
-        ("2 equal", vec![1; 2]),
-        ("100 equal", vec![1; 100]),
-        ("2 weighted", vec![9, 1]),
-        ("16 weighted", (1..=16).collect()),
-        ("1000 weighted", (1..=1000).collect()),
-    ];
-    for (what, weights) in cases {
-        let members = Members::new((0..).zip(weights).map(|(endpoint, weight)| Member { endpoint, weight }));
-        let usable: EndpointSet = (0..1000).collect();
-        let mut balancer = balancer(BalancingPolicy::RoundRobin);
-        let candidates = Candidates { members: &members, usable: Some(&usable), tried: &[] };
-        let cost = per_call(1, |_| {
-            black_box(balancer.pick(black_box(&candidates), 7));
-        });
-        println!("balance, {what}: {cost:.1} ns");
     }
 }

@@ -13,6 +13,7 @@ mod policy;
 
 pub use advice::{Advice, pushback, retry_after};
 pub use backoff::Backoff;
+pub(crate) use backoff::up_to;
 pub use budget::{Budget, BudgetUse, WorkerBudget};
 pub use facts::{Exposure, Failure, Replay, Resent, RetryFacts, Reused, is_idempotent};
 pub use hedge::Hedger;
@@ -122,8 +123,8 @@ fn wait_of(policy: &RetryPolicy, facts: &RetryFacts<'_>, random: u64) -> Result<
     Ok(wait_ns)
 }
 
-/// Every gRPC call is a POST, which says nothing of what it does. A rule that names a gRPC status has gRPC calls in mind,
-/// and the status came without a message: the call is repeated, as with gRPC's own retry policies.
+/// Every gRPC call is a POST, which says nothing of what it does. A rule that names a gRPC status has gRPC calls in
+/// mind, and the status came without a message: the call is repeated, as with gRPC's own retry policies.
 fn asked_for_by_name(failure: Failure) -> bool {
     matches!(failure, Failure::Grpc(_))
 }

@@ -7,13 +7,15 @@ mod build;
 mod conditions;
 mod plan;
 mod rewrite;
+mod split;
 mod table;
 
 pub use crate::policy::BuildError;
 pub(crate) use build::host_problem;
 pub(crate) use plan::milliseconds;
-pub use plan::{Plan, RuleAction, RulePlan, Split};
+pub use plan::{Plan, RuleAction, RulePlan};
 pub use rewrite::{RedirectFrom, Scheme, redirect_location, rewrite_path};
+pub use split::{Choice, Split};
 
 use crate::policy::{Permit, Regexes};
 use std::sync::Arc;

@@ -25,6 +25,7 @@ fuzz_target!(|data: &[u8]| {
         connection: ClientConnection::Implicit,
         edits: Edits::NONE,
         via: None,
+        cookie: None,
         date: None,
     };
     write_response(&mut out, &parts);

@@ -3,29 +3,32 @@
 //! In: snapshots and resolved names from the orchestrator, changed certificate files from the keeper. Out: messages to
 //! workers. Nothing here is on the way of a request.
 
+mod findings;
 mod keeper;
 mod pressure;
 mod sockets;
 mod threads;
 
+use crate::health::Health;
+use crate::random::Random;
 use crate::running::{Core, Resolved, Running};
 use crate::shared::{Applied, Shared};
 use crate::telemetry::{AccessLog, Identities, LOG_BOUND, LogSetup, Metrics};
 use crate::{Error, clock};
+use findings::Findings;
 use keeper::Keeper;
 use sockets::Sockets;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use threads::Threads;
+use tulle_decide::request_key::Seed;
 
 pub(crate) use pressure::Pressure;
 pub(crate) use sockets::holds;
 
-/// Notices kept for whoever logs them.
-const NOTICES: usize = 64;
 /// How often a drain is looked at.
 const DRAIN_STEP: Duration = Duration::from_millis(5);
 
@@ -39,7 +42,8 @@ pub struct Engine {
 struct Control {
     shared: Arc<Shared>,
     state: Mutex<State>,
-    notices: Mutex<VecDeque<String>>,
+    /// Started when a service first asks for it.
+    health: Mutex<Option<Health>>,
 }
 
 struct State {
@@ -90,12 +94,14 @@ impl Engine {
             metrics,
             identities,
             log,
+            notes: Mutex::new(running.tls.warnings().into()),
             started: clock::wall(),
+            seed: Seed::of_process(Random::from_os().next()),
         });
         let threads = Threads::start(&shared, &running, counters, logs, opened)?;
         let state = Mutex::new(State { generation: 1, resolved: HashMap::new(), sockets, threads });
-        let notices = running.tls.warnings().into();
-        let control = Arc::new(Control { shared, state, notices: Mutex::new(notices) });
+        let control = Arc::new(Control { shared, state, health: Mutex::default() });
+        control.watch_health(&running)?;
         let keeper = Keeper::start(Arc::clone(&control), release)?;
         Ok(Self { control, keeper })
     }
@@ -131,7 +137,7 @@ impl Engine {
 
     /// What an operator should hear, since the last call: certificates that expired or could not be reloaded.
     pub fn notices(&self) -> Vec<String> {
-        self.control.notices.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
+        self.control.shared.take_notes().into()
     }
 
     /// Opens the access log again, as after a rotation.
@@ -162,6 +168,9 @@ impl Engine {
     /// Ends everything and joins the threads. Also done by drop.
     pub fn close(&self) {
         self.keeper.stop();
+        if let Some(health) = self.control.health.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            health.stop();
+        }
         self.control.lock().threads.stop();
         self.control.shared.log.close();
     }
@@ -195,9 +204,10 @@ impl Control {
             })?;
         }
         state.generation += 1;
+        running.book.retain(&running.core);
         self.shared.log.add_names(Arc::clone(&running.core.names));
         for warning in running.tls.warnings() {
-            self.notice(warning);
+            self.shared.note(warning);
         }
         self.publish(&mut state, &running, opened);
         Ok(())
@@ -208,13 +218,25 @@ impl Control {
         self.shared.set_running(Arc::clone(running));
         state.sockets.forget_unnamed(running);
         state.threads.apply(running, opened);
+        if let Err(error) = self.watch_health(running) {
+            self.shared.note(error.to_string());
+        }
     }
 
-    fn notice(&self, text: String) {
-        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        if notices.len() >= NOTICES {
-            notices.pop_front();
+    /// Has endpoints checked by this configuration.
+    fn watch_health(&self, running: &Arc<Running>) -> Result<(), Error> {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = running.core.snapshot.services.iter().any(|service| service.health_check.is_some());
+        if health.is_none() && wanted {
+            let listener = Arc::new(Findings::new(Arc::clone(&self.shared)));
+            let started = Health::start(listener);
+            let started =
+                started.map_err(|source| Error::Io { what: "health check thread".into(), source })?;
+            *health = Some(started);
         }
-        notices.push_back(text);
+        if let Some(health) = health.as_ref() {
+            health.apply(running);
+        }
+        Ok(())
     }
 }

@@ -6,12 +6,17 @@ mod clock;
 mod date;
 mod engine;
 mod error;
+#[cfg(test)]
+mod fixture;
+mod health;
 mod io;
 mod mailbox;
 mod random;
+mod rules;
 mod running;
 mod shared;
 mod slab;
+mod standing;
 pub mod telemetry;
 mod timers;
 pub mod tls;

@@ -3,8 +3,10 @@
 use crate::engine::Pressure;
 use crate::io::{Listening, Waker};
 use crate::running::Running;
+use crate::shared::ServiceCounts;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
+use tulle_decide::circuit::Held;
 
 /// What a worker is told.
 pub(crate) enum Message {
@@ -20,6 +22,13 @@ pub(crate) enum Message {
     MakeRoom {
         /// The service's name.
         service: Arc<str>,
+    },
+    /// A request to a service has ended, and its place is for who waits here.
+    Place {
+        /// Those of the service.
+        counts: Arc<ServiceCounts>,
+        /// The place.
+        held: Held,
     },
     /// The process comes near its memory limit, or leaves it.
     Press(Pressure),

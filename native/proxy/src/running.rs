@@ -4,20 +4,24 @@
 
 use crate::Error;
 use crate::certificates::TlsTables;
+use crate::clock::{self, Nanos};
+use crate::rules::RuleBook;
 use crate::shared::{Count, ServiceCounts};
+use crate::standing::Standing;
 use crate::telemetry::Names;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tulle_decide::balance::{Member, Members};
+use tulle_decide::balance::affinity::Affinity;
+use tulle_decide::balance::{HashTable, Member, Members, Site, Zone, stable_hash};
 use tulle_decide::forward::Forward;
 use tulle_decide::http::Edits;
 use tulle_decide::network::Networks;
 use tulle_decide::policy::Authorizer;
-use tulle_decide::route::{Plan, Router};
+use tulle_decide::route::{Plan, Router, RuleId};
 use tulle_snapshot::Checked;
-use tulle_snapshot::wire::{EndpointAddress, Service};
+use tulle_snapshot::wire::{BalancingPolicy, EndpointAddress, Rule, Service};
 
 /// What is compiled from a snapshot alone.
 pub(crate) struct Core {
@@ -56,6 +60,8 @@ pub(crate) struct Running {
     /// Of each listener and service, kept by name over configuration changes.
     pub(crate) listener_counts: Vec<Arc<Count>>,
     pub(crate) service_counts: Vec<Arc<ServiceCounts>>,
+    /// What rules count; the same one as long as the engine lives.
+    pub(crate) book: Arc<RuleBook>,
 }
 
 /// Where an endpoint really is.
@@ -73,14 +79,32 @@ pub(crate) struct Place {
     pub(crate) endpoint: u32,
     /// Its DNS name or IP address, which TLS verifies; none for a Unix socket.
     pub(crate) host: Option<Box<str>>,
+    /// Its share; 0: only clients whose cookie names it.
+    pub(crate) weight: u32,
+    /// How it does.
+    pub(crate) standing: Arc<Standing>,
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// All addresses of a service.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Places {
     pub(crate) list: Vec<Place>,
     /// Indices into `list`: of the whole service, then of each subset.
     pub(crate) members: Vec<Members>,
+    /// Of the same: what ring hash and Maglev look up.
+    pub(crate) tables: Vec<Option<Arc<HashTable>>>,
+    policy: BalancingPolicy,
+    /// What cookies name.
+    pub(crate) affinity: Affinity,
 }
 
 /// What makes two connections to an upstream the same: where to, for which service, and under which TLS configuration.
@@ -124,6 +148,23 @@ impl Core {
     }
 }
 
+impl Core {
+    fn places(&self, resolved: &Resolved, before: Option<&Running>) -> Vec<Arc<Places>> {
+        let made = self.snapshot.services.iter().map(|service| {
+            let before = before.and_then(|before| before.places.get(before.service_named(&service.name)?));
+            Arc::new(Places::new(self, service, resolved, before.map(|before| &**before)))
+        });
+        made.collect()
+    }
+
+    /// A rule as the snapshot has it.
+    pub(crate) fn wire_rule(&self, rule: RuleId) -> Option<&Rule> {
+        let (_, position) = self.names.rule(rule.0)?;
+        let plan = self.plan.get(rule)?;
+        self.snapshot.routes.get(plan.route as usize)?.rules.get(position as usize)
+    }
+}
+
 fn proxies(
     listener: &tulle_snapshot::wire::Listener,
     index: u32,
@@ -163,21 +204,23 @@ impl Running {
     /// same and its files have not changed.
     pub(crate) fn new(core: Core, resolved: &Resolved, before: Option<&Self>) -> Result<Self, Error> {
         let tls = TlsTables::load(&core.snapshot, before)?;
-        let places =
-            core.snapshot.services.iter().map(|service| Arc::new(Places::new(service, resolved))).collect();
+        let places = core.places(resolved, before);
         let listener_counts = carry(core.snapshot.listeners.iter().map(|l| l.name.as_str()), |name| {
             before.and_then(|b| b.listener_count(name))
         });
         let service_counts = carry(core.snapshot.services.iter().map(|s| s.name.as_str()), |name| {
             before.and_then(|b| b.service_count(name))
         });
-        Ok(Self { core: Arc::new(core), tls, places, listener_counts, service_counts })
+        let book = before.map_or_else(
+            || Arc::new(RuleBook::new(core.snapshot.workers as usize)),
+            |before| Arc::clone(&before.book),
+        );
+        Ok(Self { core: Arc::new(core), tls, places, listener_counts, service_counts, book })
     }
 
     /// The same, with names resolved anew.
     pub(crate) fn with_resolved(&self, resolved: &Resolved) -> Self {
-        let places = self.core.snapshot.services.iter().map(|s| Arc::new(Places::new(s, resolved))).collect();
-        Self { places, ..self.share() }
+        Self { places: self.core.places(resolved, Some(self)), ..self.share() }
     }
 
     /// The same, with other TLS configurations.
@@ -192,6 +235,7 @@ impl Running {
             places: self.places.clone(),
             listener_counts: self.listener_counts.clone(),
             service_counts: self.service_counts.clone(),
+            book: Arc::clone(&self.book),
         }
     }
 
@@ -220,11 +264,25 @@ fn carry<'a, T: Default>(
 }
 
 impl Places {
-    fn new(service: &Service, resolved: &Resolved) -> Self {
+    /// The places of a service. What is known of those that were there `before` is kept; others are new from `now` on,
+    /// unless all are.
+    fn new(core: &Core, service: &Service, resolved: &Resolved, before: Option<&Self>) -> Self {
+        let now = clock::now();
+        let known = before.map(|before| &before.list[..]).unwrap_or_default();
+        let came = before.filter(|before| !before.list.is_empty()).map_or(Nanos(0), |_| now);
+        // An address that is there twice, by two names, stands in one way.
+        let mut standings: HashMap<Address, Arc<Standing>> =
+            known.iter().map(|place| (place.address.clone(), Arc::clone(&place.standing))).collect();
+        let mut standing = |address: &Address| {
+            let known = standings.entry(address.clone()).or_insert_with(|| Arc::new(Standing::new(came)));
+            Arc::clone(known)
+        };
         let mut list = Vec::new();
         for (endpoint, index) in service.endpoints.iter().zip(0u32..) {
+            let weight = endpoint.weight;
             let mut add = |address: Address, host: Option<String>| {
-                list.push(Place { address, endpoint: index, host: host.map(Into::into) });
+                let standing = standing(&address);
+                list.push(Place { address, endpoint: index, host: host.map(Into::into), weight, standing });
             };
             match &endpoint.address {
                 EndpointAddress::Tcp { address } => {
@@ -244,14 +302,71 @@ impl Places {
         }
         let all: Vec<u32> = (0u32..).take(service.endpoints.len()).collect();
         let sets = std::iter::once(&all).chain(service.subsets.iter().map(|subset| &subset.endpoints));
-        let members = sets.map(|set| Members::new(members_of(service, &list, set))).collect();
-        Self { list, members }
+        let members: Vec<_> =
+            sets.map(|set| Members::with_sites(members_of(core, service, &list, set))).collect();
+        let policy = service.load_balancing.policy;
+        let tables = members.iter().enumerate().map(|(set, members)| {
+            // Big tables take milliseconds, and rarely change.
+            let known =
+                before.filter(|before| before.policy == policy && before.members.get(set) == Some(members));
+            match known.and_then(|before| before.tables.get(set)) {
+                Some(known) => known.clone(),
+                None => HashTable::build(policy, members).map(Arc::new),
+            }
+        });
+        let tables = tables.collect();
+        let wanted = members.first().filter(|_| service.load_balancing.affinity.is_some());
+        Self { list, tables, affinity: wanted.map(Affinity::new).unwrap_or_default(), policy, members }
     }
 }
 
-fn members_of(service: &Service, list: &[Place], set: &[u32]) -> Vec<Member> {
+fn members_of(core: &Core, service: &Service, list: &[Place], set: &[u32]) -> Vec<(Member, Site)> {
     let inside = list.iter().zip(0u32..).filter(|(place, _)| set.binary_search(&place.endpoint).is_ok());
-    let weight =
-        |endpoint: u32| service.endpoints.get(endpoint as usize).map_or(1, |endpoint| endpoint.weight);
-    inside.map(|(place, index)| Member { endpoint: index, weight: weight(place.endpoint) }).collect()
+    let own = core.snapshot.zone.as_deref();
+    let member = |(place, index): (&Place, u32)| {
+        let zone = service.endpoints.get(place.endpoint as usize).and_then(|e| e.zone.as_deref());
+        let zone = match (zone, own) {
+            (Some(zone), Some(own)) if zone == own => Zone::Own,
+            (Some(_), Some(_)) => Zone::Other,
+            _ => Zone::Unknown,
+        };
+        let identity = stable_hash(place.address.to_string().as_bytes());
+        (Member { endpoint: index, weight: place.weight }, Site { zone, identity })
+    };
+    inside.map(member).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{running, service};
+    use serde_json::json;
+
+    #[test]
+    fn an_address_by_two_names_stands_in_one_way() {
+        let dns = |name: &str| json!({ "kind": "dns", "name": name, "port": 80 });
+        let services = [service("api", &[dns("a.test"), dns("b.test")])];
+        let address: SocketAddr = "127.0.0.1:80".parse().unwrap();
+        let other: SocketAddr = "127.0.0.2:80".parse().unwrap();
+        let resolved: Resolved =
+            [("a.test:80".to_owned(), vec![address]), ("b.test:80".to_owned(), vec![address, other])].into();
+        let first = running(&services, &resolved, None);
+        let [a, b, c] = &first.places[0].list[..] else { panic!("{:?}", first.places) };
+        assert!(Arc::ptr_eq(&a.standing, &b.standing) && !Arc::ptr_eq(&a.standing, &c.standing));
+        a.standing.set_health(false, "refused");
+        let second = running(&services, &resolved, Some(&first));
+        let healthy: Vec<bool> =
+            second.places[0].list.iter().map(|place| place.standing.is_healthy()).collect();
+        assert_eq!(healthy, [false, false, true]);
+    }
+
+    #[test]
+    fn who_comes_later_is_new_and_who_was_there_is_not() {
+        let tcp = |port: u16| json!({ "kind": "tcp", "address": format!("127.0.0.1:{port}") });
+        let none = Resolved::new();
+        let first = running(&[service("api", &[tcp(1)])], &none, None);
+        let second = running(&[service("api", &[tcp(2), tcp(1)])], &none, Some(&first));
+        let came: Vec<bool> = second.places[0].list.iter().map(|place| place.standing.came() > 0).collect();
+        assert_eq!(came, [true, false]);
+    }
 }

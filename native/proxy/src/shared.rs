@@ -1,14 +1,21 @@
 //! What threads share: counts that only connects and closes touch, and what the admin pages read.
 
-use crate::clock;
-use crate::running::Running;
-use crate::telemetry::admin::{Facts, Readiness, config_page};
+use crate::clock::{self, Nanos};
+use crate::running::{Places, Running};
+use crate::standing::{Ejection, Roster};
+use crate::telemetry::admin::{Facts, Readiness, config_page, endpoints_page};
 use crate::telemetry::{
-    AccessLog, CertificateExpiry, CertificateOwner, Identities, Metrics, ProcessFacts, Usage,
+    AccessLog, CertificateExpiry, CertificateOwner, EndpointFacts, EndpointState, Identities, Metrics,
+    ProcessFacts, ServiceFacts, Usage,
 };
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
+use tulle_decide::circuit::Circuit;
+use tulle_decide::overload::{Adaptive, Batch, Gate};
+use tulle_decide::request_key::Seed;
+use tulle_snapshot::wire::AdaptiveLimit;
 
 /// How many connections something has, over all workers. Touched when one opens or closes, never per request.
 #[derive(Debug, Default)]
@@ -40,11 +47,72 @@ impl Count {
     }
 }
 
-/// Connections to a service, and requests that wait for one, over all workers.
+/// What goes on at a service, over all workers.
 #[derive(Debug, Default)]
 pub(crate) struct ServiceCounts {
     pub(crate) connections: Count,
     pub(crate) waiting: Waiting,
+    /// Requests and retries under way, where there is a limit on them.
+    pub(crate) circuit: Circuit,
+    /// The workers of those that wait for one of the requests, in order of arrival.
+    tickets: Mutex<VecDeque<usize>>,
+    pub(crate) roster: Roster,
+    pub(crate) overload: Overload,
+}
+
+impl ServiceCounts {
+    /// Touched only where somebody waits, or where the number of requests is limited and one ends.
+    pub(crate) fn tickets(&self) -> MutexGuard<'_, VecDeque<usize>> {
+        self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The adaptive limit of a service; nothing, until it is first asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Overload {
+    gate: OnceLock<Gate>,
+    learned: Mutex<Option<Learned>>,
+}
+
+#[derive(Debug)]
+struct Learned {
+    adaptive: Adaptive,
+    bounds: AdaptiveLimit,
+    /// What workers have handed over since `folded`.
+    seen: Batch,
+    folded: Nanos,
+}
+
+/// How often the limit is set anew.
+const FOLDED: Duration = Duration::from_millis(100);
+
+impl Overload {
+    /// What lets requests in.
+    pub(crate) fn gate(&self, bounds: AdaptiveLimit) -> &Gate {
+        self.gate.get_or_init(|| Gate::new(Adaptive::new(bounds, 0).limit()))
+    }
+
+    /// Takes what a worker saw, and sets the limit anew if it is time to.
+    pub(crate) fn take(&self, bounds: AdaptiveLimit, seen: &Batch, now: Nanos) {
+        let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        let learned = learned.get_or_insert_with(|| Learned {
+            adaptive: Adaptive::new(bounds, now.0),
+            bounds,
+            seen: Batch::default(),
+            folded: now,
+        });
+        if learned.bounds != bounds {
+            learned.bounds = bounds;
+            learned.adaptive.set_bounds(bounds);
+        }
+        learned.seen.add(seen);
+        if now >= learned.folded.after(FOLDED) {
+            learned.folded = now;
+            let limit = learned.adaptive.fold(&std::mem::take(&mut learned.seen), now.0);
+            self.gate(bounds).set_limit(limit);
+            self.gate(bounds).rebalance();
+        }
+    }
 }
 
 /// On a cache line of its own: looked at after every answer, written only when the connections' limit is reached.
@@ -72,10 +140,31 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) identities: Arc<Identities>,
     pub(crate) log: AccessLog,
+    /// What an operator should hear of what happened to services.
+    pub(crate) notes: Mutex<VecDeque<String>>,
     pub(crate) started: Duration,
+    /// How the keys of rate limits are hashed: callers who choose their keys do not know.
+    pub(crate) seed: Seed,
 }
 
+/// Notes kept for whoever logs them.
+const NOTES: usize = 64;
+
 impl Shared {
+    /// Keeps a note for an operator; the oldest goes when there are too many.
+    pub(crate) fn note(&self, text: String) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        if notes.len() >= NOTES {
+            notes.pop_front();
+        }
+        notes.push_back(text);
+    }
+
+    /// Takes the notes.
+    pub(crate) fn take_notes(&self) -> VecDeque<String> {
+        std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// What is running.
     pub(crate) fn applied(&self) -> Applied {
         self.applied.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -105,8 +194,41 @@ impl Shared {
             usage: Usage::read(),
             memory_limit: snapshot.memory_bytes,
             memory_pressure: self.pressure.load(Ordering::Relaxed),
+            services: services(&applied.running),
         }
     }
+}
+
+fn services(running: &Running) -> Vec<ServiceFacts> {
+    let all = running.core.snapshot.services.iter().zip(&running.places).zip(&running.service_counts);
+    let facts = all.map(|((service, places), counts)| {
+        // Ejections of an earlier configuration say nothing where nobody ejects any more.
+        let ejects = service.outlier_detection.is_some();
+        ServiceFacts {
+            name: service.name.clone(),
+            endpoints: endpoints(places, ejects),
+            panics: ejects && counts.roster.panics(),
+        }
+    });
+    facts.collect()
+}
+
+fn endpoints(places: &Places, ejects: bool) -> Vec<EndpointFacts> {
+    let facts = places.list.iter().map(|place| {
+        let standing = &place.standing;
+        let state = if !standing.is_healthy() {
+            EndpointState::Unhealthy
+        } else if ejects && standing.ejection() != Ejection::In {
+            EndpointState::Ejected
+        } else if place.weight == 0 {
+            EndpointState::Draining
+        } else {
+            EndpointState::Usable
+        };
+        let why = if state == EndpointState::Unhealthy { standing.why() } else { "" };
+        EndpointFacts { address: place.address.to_string(), state, why }
+    });
+    facts.collect()
 }
 
 fn certificates(running: &Running) -> Vec<CertificateExpiry> {
@@ -144,8 +266,47 @@ impl Facts for Shared {
         out
     }
 
+    fn endpoints(&self) -> String {
+        endpoints_page(&services(&self.applied().running))
+    }
+
     fn config(&self) -> String {
         let applied = self.applied();
         config_page(&applied.running.core.snapshot, &self.process())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tulle_decide::overload::Outcome;
+
+    /// A window of requests of which half were refused by the service, with `in_flight` under way.
+    fn overloaded(in_flight: u32) -> Batch {
+        let mut seen = Batch::default();
+        for index in 0..40 {
+            let outcome = if index % 2 == 0 { Outcome::Overloaded } else { Outcome::Answered };
+            seen.finished(1_000_000, in_flight, outcome);
+        }
+        seen
+    }
+
+    #[test]
+    fn the_limit_follows_what_all_workers_saw() {
+        let bounds = AdaptiveLimit { min: 2, max: 64 };
+        let overload = Overload::default();
+        let began = Nanos(1);
+        let first = overload.gate(bounds).limit();
+        // What comes before the time is kept for then.
+        overload.take(bounds, &overloaded(10), began);
+        overload.take(bounds, &Batch::default(), began.after(FOLDED / 2));
+        assert_eq!(overload.gate(bounds).limit(), first);
+        overload.take(bounds, &Batch::default(), began.after(FOLDED));
+        assert_eq!(overload.gate(bounds).limit(), 8, "four fifths of the ten that were under way");
+        // Other bounds count from the next time on, and there is one gate all the time.
+        let narrow = AdaptiveLimit { min: 20, max: 30 };
+        overload.take(narrow, &Batch::default(), began.after(FOLDED * 2));
+        assert_eq!(overload.gate(bounds).limit(), 20);
+        assert!(std::ptr::eq(overload.gate(bounds), overload.gate(narrow)));
     }
 }

@@ -8,6 +8,9 @@ pub(crate) struct Id {
 }
 
 impl Id {
+    /// Never found.
+    pub(crate) const NONE: Self = Self { index: u32::MAX, generation: u32::MAX };
+
     /// As one number, for epoll.
     pub(crate) fn token(self) -> u64 {
         (u64::from(self.generation) << 32) | u64::from(self.index)

@@ -7,6 +7,7 @@ mod address;
 pub mod admin;
 mod attempts;
 mod counter;
+mod event;
 mod exposition;
 mod flags;
 mod fold;
@@ -25,13 +26,16 @@ mod worker;
 
 pub use address::Address;
 pub use attempts::{Attempt, Attempts, KEPT_ATTEMPTS};
+pub use event::ServiceEvent;
 pub use exposition::{FAMILIES, Family, METRICS_CONTENT_TYPE};
 pub use flags::Flags;
 pub use identities::{IDENTITY_BOUND, Identities};
 pub use log::{AccessLog, LOG_BOUND, LogHandle, LogSetup};
 pub use metrics::Metrics;
 pub use names::Names;
-pub use process::{CertificateExpiry, CertificateOwner, ProcessFacts, Usage};
+pub use process::{
+    CertificateExpiry, CertificateOwner, EndpointFacts, EndpointState, ProcessFacts, ServiceFacts, Usage,
+};
 pub use reason::{Reason, ReasonFacts, Side, UnknownReason};
 pub use record::{
     METHOD_BYTES, NONE_8, NONE_16, NONE_32, PATH_BYTES, REQUEST_ID_BYTES, Record, RequestId, Stamps,

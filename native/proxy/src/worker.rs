@@ -3,23 +3,36 @@
 //! In: readiness, timers, and messages of the engine. Out: bytes, records. Nothing here is shared on the request path.
 
 mod accept;
+mod affinity;
 mod apply;
 mod body;
 mod client;
 mod config;
 mod conn;
+mod copies;
 mod deadline;
 mod dispatch;
+mod exchange;
+mod filters;
 mod finish;
+mod first_frames;
 mod forward;
+mod hedging;
+mod hop;
 mod ids;
 mod local;
 mod multiplexed;
 mod mux;
+mod noted;
+mod outcome;
 mod permit;
 mod request;
 mod response;
+mod retrying;
+mod service;
+mod shedding;
 mod sides;
+mod slots;
 mod sniff;
 mod spin;
 mod stream_tunnel;
@@ -40,7 +53,8 @@ use crate::shared::Shared;
 use crate::slab::{Id, Slab};
 use crate::telemetry::{LogHandle, WorkerMetrics};
 use crate::timers::Timers;
-use conn::{Conn, Exchange, Role};
+use conn::{Conn, Role};
+use exchange::Exchange;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -59,6 +73,8 @@ const TURNS: usize = 16;
 pub(crate) struct Setup {
     /// Its clients are traffic, which a drain waits for; admin pages and probes are not.
     pub(crate) counts: bool,
+    /// Which of the data-plane workers it is; any other number: none of them.
+    pub(crate) index: usize,
     pub(crate) mailbox: Arc<Mailbox>,
     /// Those of all data-plane workers.
     pub(crate) mailboxes: Arc<[Arc<Mailbox>]>,
@@ -107,6 +123,11 @@ pub(crate) struct Worker {
     spin: spin::Spin,
     date: HttpDate,
     waiting: VecDeque<Id>,
+    /// Something has ended that others may wait for.
+    room: bool,
+    /// When those that wait look again, whatever was seen to end: another worker may have made room.
+    look_for_room: Nanos,
+    copies: copies::Copies,
     now: Nanos,
     draining: bool,
     pressure: Pressure,
@@ -118,7 +139,7 @@ impl Worker {
     /// Prepares the worker inside its own thread.
     pub(crate) fn new(setup: Setup, running: &Arc<Running>, random: Random) -> std::io::Result<Self> {
         let poller = Poller::new()?;
-        let config = WorkerConfig::new(running, &setup.metrics);
+        let config = WorkerConfig::new(running, &setup.metrics, setup.index, None);
         let waker = setup.mailbox.waker().clone();
         poller.add_level(waker.fd(), WAKER_TOKEN)?;
         let mut worker = Self {
@@ -141,6 +162,9 @@ impl Worker {
             spin: spin::Spin::default(),
             date: HttpDate::default(),
             waiting: VecDeque::new(),
+            room: false,
+            look_for_room: clock::now(),
+            copies: copies::Copies::default(),
             now: clock::now(),
             draining: false,
             pressure: Pressure::Calm,
@@ -219,7 +243,7 @@ impl Worker {
 
     fn next_timer(&self) -> Option<Nanos> {
         let room = (!self.waiting.is_empty()).then(|| self.now.after_ms(ROOM_MS));
-        [self.timers.next(), self.accept_again, room].into_iter().flatten().min()
+        [self.timers.next(), self.accept_again, room, self.copies.due()].into_iter().flatten().min()
     }
 
     /// A panic costs the connection it happened on, and is counted.
@@ -263,6 +287,7 @@ impl Worker {
                     self.drain();
                     let _engine_waits_no_longer = done.try_send(());
                 }
+                Message::Place { counts, held } => self.handed_over(&counts, held),
                 Message::Press(pressure) => self.press(pressure),
                 Message::Stop => {
                     self.cut_off();

@@ -105,7 +105,7 @@ fn listeners(snapshot: &Snapshot) -> Result<(), Error> {
 
 fn service_of(at: &str, service: &Service) -> Result<(), Error> {
     for (i, endpoint) in service.endpoints.iter().enumerate() {
-        bounds(&format!("{at}.endpoints[{i}].weight"), endpoint.weight, 1, 1_000_000)?;
+        bounds(&format!("{at}.endpoints[{i}].weight"), endpoint.weight, 0, 1_000_000)?;
         if let crate::wire::EndpointAddress::Tcp { address } = &endpoint.address
             && address.parse::<SocketAddr>().is_err()
         {

@@ -50,3 +50,9 @@ export function splitAuthority(text: string): { host: string; port: string } {
   if (port === null || Number(port[1]) > 65_535) return { host: text, port: '' };
   return { host: text.slice(0, port.index), port: port[0] };
 }
+
+/** A host as it is sent, with its port where it has one. */
+export function toAuthority(text: string): string {
+  const { host, port } = splitAuthority(text);
+  return `${toComparableHostname(host)}${port}`;
+}

@@ -37,6 +37,19 @@ export function checkHeaderName(text: string): Problem | undefined {
   };
 }
 
+/** Checks the name of a cookie (RFC 6265 section 4.1.1). */
+export function checkCookieName(text: string): Problem | undefined {
+  if (TOKEN.test(text) && text.length <= MAX_TOKEN) return undefined;
+  return { code: 'BAD_COOKIE', message: `${JSON.stringify(text)} is not the name of a cookie` };
+}
+
+/** Checks the value of a cookie: what a client can send between `=` and `;`. */
+export function checkCookieValue(text: string): Problem | undefined {
+  if (/^([^\s\p{Cc};]([^\p{Cc};]*[^\s\p{Cc};])?)?$/u.test(text) && text.length <= MAX_VALUE) return undefined;
+  const message = 'no cookie has this value: a `;`, a control character, a space at an end, or too long';
+  return { code: 'BAD_COOKIE', message };
+}
+
 /** Checks the name of a field that a filter edits. */
 export function checkEditableHeaderName(text: string): Problem | undefined {
   const problem = checkHeaderName(text);

@@ -4,7 +4,6 @@ import type { Cursor } from '../cursor.js';
 import {
   checkBackends,
   checkListeners,
-  checkService,
   kindOf,
   type Report,
   type RuleContext,
@@ -13,6 +12,7 @@ import {
   reportSameHeader,
   reportUnlessOne,
 } from './rule.js';
+import { trafficRules } from './traffic.js';
 
 const FILTERS = ['requestHeaders', 'responseHeaders', 'rewrite', 'redirect', 'mirror', 'fault', 'rateLimit'];
 
@@ -64,7 +64,10 @@ function checkRule(context: RuleContext, rule: Cursor): void {
     reportUnlessOne(report, match.at('path'), ['exact', 'prefix', 'regex']);
     reportSameHeader(report, match.at('headers'));
   }
+  if (redirect !== undefined)
+    reportNoEffect(report, rule.present(['sticky']), { why: 'the rule redirects, nothing is sent on' });
   checkFilters(context, rule, redirect);
+  trafficRules(context, rule);
 }
 
 function checkFilters(context: RuleContext, rule: Cursor, redirect: Cursor | undefined): void {
@@ -81,11 +84,10 @@ function checkFilters(context: RuleContext, rule: Cursor, redirect: Cursor | und
       reportSameHeader(report, edits.at('set'));
       reportSameHeader(report, edits.at('add'));
     }
-    checkService(context, filter.at('mirror').at('service'));
     checkRewrite(report, rule, filter.at('rewrite'));
     checkRedirect(report, rule, filter.at('redirect'));
     if (redirect !== undefined) {
-      reportNoEffect(report, filter.present(['rewrite', 'requestHeaders', 'mirror']), {
+      reportNoEffect(report, filter.present(['rewrite', 'requestHeaders', 'mirror', 'fault']), {
         why: 'the rule redirects, nothing is sent on',
       });
     }

@@ -67,6 +67,19 @@ export function reportUnlessOne(report: Report, cursor: Cursor, keys: readonly s
   }
 }
 
+/** Reports a map that should say labels and says none. */
+export function reportNoLabels(report: Report, labels: Cursor, what: string): void {
+  if (!labels.isMap || labels.entries().length > 0) return;
+  const message = `${what} says no labels`;
+  report(labels, { code: 'BAD_VALUE', message, hint: 'such as { version: v1 }' });
+}
+
+/** Whether an endpoint has all of the labels. */
+export function hasLabels(endpoint: Cursor, wanted: Cursor): boolean {
+  const labels = endpoint.at('labels');
+  return wanted.keys().every((key) => labels.valueAt(key) === wanted.valueAt(key));
+}
+
 /** Reports each name of a list that appeared before. */
 export function reportDuplicates(report: Report, names: readonly Cursor[], what: string): void {
   const seen = new Set<string>();
@@ -170,7 +183,8 @@ export function checkBackends(
   }
 }
 
-function checkProtocol(
+/** Checks that a service takes what it is sent. */
+export function checkProtocol(
   { services, report }: RuleContext,
   name: Cursor,
   carries: 'requests' | 'connections',

@@ -6,7 +6,7 @@ import type { RuleContext } from './rule.js';
 
 const AMBIGUOUS = /^(y|n|yes|no|on|off)$/i;
 
-/** Reports ambiguous words among labels, headers and query parameters. */
+/** Reports ambiguous words among labels, headers, cookies and query parameters. */
 export function scalarRules({ root, source, report }: RuleContext): void {
   for (const map of freeText(root)) {
     for (const [, cursor] of map.entries()) {
@@ -45,7 +45,15 @@ function freeText(root: Cursor): Cursor[] {
         .entries()
         .map(([, subset]) => subset),
     ),
-    ...matches.flatMap((match) => [match.at('headers'), match.at('query')]),
+    ...services.flatMap((service) =>
+      service
+        .at('loadBalancing')
+        .at('weights')
+        .items()
+        .map((entry) => entry.at('labels')),
+    ),
+    ...matches.flatMap((match) => [match.at('headers'), match.at('query'), match.at('cookies')]),
+    ...filters.map((filter) => filter.at('fault').at('headers')),
     ...edits.flatMap((edit) => [edit.at('set'), edit.at('add')]),
   ];
 }

@@ -4,13 +4,23 @@ import path from 'node:path';
 import type { Cursor } from '../cursor.js';
 import { parseEndpoint } from '../format/address.js';
 import { trustDomainOf } from '../format/spiffe.js';
-import { type Report, type RuleContext, reportNoEffect, reportUnlessOne } from './rule.js';
+import { balancingRules } from './balancing.js';
+import { resilienceRules } from './resilience.js';
+import {
+  hasLabels,
+  type Report,
+  type RuleContext,
+  reportNoEffect,
+  reportNoLabels,
+  reportUnlessOne,
+} from './rule.js';
 
 /** `sun_path` of Linux, without its final NUL. */
 const MAX_UNIX_PATH = 107;
 
 /** Reports what is wrong with services. */
-export function serviceRules({ root, source, report }: RuleContext): void {
+export function serviceRules(context: RuleContext): void {
+  const { root, source, report } = context;
   for (const [, service] of root.at('services').entries()) {
     const endpoints = service.at('endpoints');
     for (const endpoint of endpoints.items()) checkEndpoint(report, endpoint, source.baseDir);
@@ -24,6 +34,8 @@ export function serviceRules({ root, source, report }: RuleContext): void {
     checkSubsets(report, service);
     checkTls(report, service);
     checkProtocol(report, service);
+    balancingRules(context, service);
+    resilienceRules(report, service);
   }
 }
 
@@ -56,20 +68,15 @@ function checkEndpoint(report: Report, endpoint: Cursor, baseDir: string): void 
 
 function checkSubsets(report: Report, service: Cursor): void {
   for (const [name, subset] of service.at('subsets').entries()) {
-    const wanted = subset.entries();
-    if (wanted.length === 0) {
-      if (subset.isMap) {
-        report(subset, {
-          code: 'BAD_VALUE',
-          message: `the subset \`${name}\` says no labels`,
-          hint: 'such as { version: v1 }',
-        });
-      }
+    reportNoLabels(report, subset, `the subset \`${name}\``);
+    if (subset.entries().length === 0) continue;
+    if (
+      service
+        .at('endpoints')
+        .items()
+        .some((endpoint) => hasLabels(endpoint, subset))
+    )
       continue;
-    }
-    const fits = (endpoint: Cursor) =>
-      wanted.every(([key, { value }]) => endpoint.at('labels').at(key).value === value);
-    if (service.at('endpoints').items().some(fits)) continue;
     const problem = {
       code: 'NO_ENDPOINTS',
       message: `no endpoint has the labels of the subset \`${name}\`: its requests would get 503`,

@@ -1,11 +1,12 @@
-// What is changed on the way: headers, path, host; or an answer of our own.
+// What is done on the way: changes to headers, path and host; an answer of our own; copies, faults and limits.
 
 import { z } from 'zod';
 import { DEFAULTS } from '../defaults.js';
 import { checkHostname, splitAuthority } from '../format/hostname.js';
-import { checkEditableHeaderName, checkHeaderName, checkHeaderValue } from '../format/http.js';
+import { checkEditableHeaderName, checkHeaderValue } from '../format/http.js';
 import { checkPath } from '../format/path.js';
-import { duration, integer, name, text } from './scalar.js';
+import { integer, text } from './scalar.js';
+import { fault, mirror, rateLimit } from './traffic.js';
 
 const editableHeader = text(checkEditableHeaderName);
 
@@ -30,7 +31,6 @@ const pathEdit = z
 const host = text((value) => checkHostname(value, 'plain'));
 /** A host, with the port that is to be sent after it. */
 const authority = text((value) => checkHostname(splitAuthority(value).host, 'plain'));
-const percent = z.number().min(0).max(100).prefault(100).describe('Of the requests.');
 
 /** One entry of `filters`: exactly one of the keys. */
 export const filter = z
@@ -61,34 +61,9 @@ export const filter = z
       })
       .optional()
       .describe('Answers with a redirect instead of forwarding. What is left out is kept from the request.'),
-    mirror: z
-      .strictObject({ service: name().describe('Where the copy goes.'), percent: percent })
-      .optional()
-      .describe('Sends a copy elsewhere and throws the answer away.'),
-    fault: z
-      .strictObject({
-        delay: z
-          .strictObject({ percent: percent, duration: duration().describe('How long.') })
-          .optional()
-          .describe('Waits before the request is sent on.'),
-        abort: z
-          .strictObject({ percent: percent, status: integer(400, 599).describe('The status of the answer.') })
-          .optional()
-          .describe('Answers instead of sending the request on.'),
-      })
-      .optional()
-      .describe('Delays or refuses some requests on purpose.'),
-    rateLimit: z
-      .strictObject({
-        requestsPerSecond: integer(1, 1_000_000).describe('Per process.'),
-        burst: integer(1, 1_000_000).optional().describe('How many pass at once from rest.'),
-        key: z
-          .strictObject({ header: text(checkHeaderName).describe('The header whose value it is.') })
-          .optional()
-          .describe('Each value has a limit of its own.'),
-      })
-      .optional()
-      .describe('429 beyond a rate.'),
+    mirror: mirror.optional(),
+    fault: fault.optional(),
+    rateLimit: rateLimit.optional(),
   })
   .describe('One change.');
 

@@ -57,6 +57,10 @@ const headers = z
       .boolean()
       .prefault(bounds.trace)
       .describe('traceparent is passed on if well-formed, or begun; B3 is passed on.'),
+    deadline: z
+      .boolean()
+      .prefault(bounds.deadline)
+      .describe('x-tulle-deadline says how many milliseconds are left for the request.'),
     via: text((value) =>
       /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/.test(value)
         ? undefined

@@ -1,7 +1,7 @@
 // What a request must be like for a rule to apply.
 
 import { z } from 'zod';
-import { checkHeaderName, checkMethod } from '../format/http.js';
+import { checkCookieName, checkCookieValue, checkHeaderName, checkMethod } from '../format/http.js';
 import { checkPath } from '../format/path.js';
 import { checkRegex } from '../format/regex.js';
 import { plainText, text } from './scalar.js';
@@ -33,6 +33,10 @@ export const match = z
       .record(plainText(8192), plainText(8192))
       .prefault({})
       .describe('Query parameters that must be there with exactly this value.'),
+    cookies: z
+      .record(text(checkCookieName), text(checkCookieValue))
+      .prefault({})
+      .describe('Cookies that must be there with exactly this value; their names have a case.'),
   })
   .describe('Conditions that must all hold.');
 

@@ -6,7 +6,7 @@ import { DEFAULTS } from '../defaults.js';
 import { policy } from './authorization.js';
 import { listener } from './listener.js';
 import { route } from './route.js';
-import { duration, fileName, integer, name, size } from './scalar.js';
+import { duration, fileName, integer, name, plainText, size } from './scalar.js';
 import { service } from './service.js';
 
 const accessLog = z
@@ -33,6 +33,9 @@ export const proxy = z
         'Resident memory of the process. From 90 % on no connection is accepted and idle ones are closed; from 100 % on requests are answered 503. Default: no limit.',
       ),
     drain: duration().prefault(DEFAULTS.drain).describe('How long a drain may take.'),
+    zone: plainText(253)
+      .optional()
+      .describe('The zone that this proxy is in, for `preferZone`. Default: none.'),
     listeners: z.record(name(), listener).describe('Where connections come in.'),
     services: z.record(name(), service).prefault({}).describe('Where requests go.'),
     routes: z.array(route).max(100_000).prefault([]).describe('Which request goes where.'),

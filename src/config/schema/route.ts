@@ -5,8 +5,10 @@ import { DEFAULTS } from '../defaults.js';
 import { backends } from './backend.js';
 import { filter } from './filter.js';
 import { hostnames } from './hostnames.js';
+import { requestKey } from './key.js';
 import { match } from './match.js';
-import { duration, integer, name } from './scalar.js';
+import { retry } from './retry.js';
+import { duration, name } from './scalar.js';
 
 const bounds = DEFAULTS.route;
 
@@ -15,7 +17,7 @@ const timeouts = z
     request: duration({ min: 0 })
       .prefault(bounds.requestTimeout)
       .describe("From the request's last byte to the head of the response, over all attempts; 0s: no limit."),
-    perTry: duration().optional().describe('The same for one attempt.'),
+    perTry: duration().optional().describe('The same for one attempt. Default: no limit.'),
     streamIdle: duration({ min: 0 })
       .prefault(bounds.streamIdleTimeout)
       .describe('Bodies, streams and tunnels without a byte either way end after this; 0s: no limit.'),
@@ -23,41 +25,21 @@ const timeouts = z
   .prefault({})
   .describe('How long things may take.');
 
-const retry = z
-  .strictObject({
-    attempts: integer(0, 10).prefault(bounds.retryAttempts).describe('Retries after the first try.'),
-    on: z
-      .array(z.enum(['connect-failure', 'reset', 'gateway-error', '5xx', 'per-try-timeout']))
-      .prefault([...bounds.retryOn])
-      .describe('After which failures.'),
-    backoff: z
-      .strictObject({
-        base: duration().optional().describe('Before the first retry; doubled for each further one.'),
-        max: duration().optional().describe('The longest.'),
-      })
-      .optional()
-      .describe('How long to wait before a retry, with full jitter.'),
-    budget: z
-      .strictObject({
-        percent: integer(0, 100).optional().describe('Of the requests under way.'),
-        minPerSecond: integer(0, 1_000_000).optional().describe('Always allowed.'),
-      })
-      .optional()
-      .describe('How many retries there may be beside the requests themselves.'),
-    nonIdempotent: z
-      .boolean()
-      .prefault(false)
-      .describe('Requests of any method are retried, even where they may have been seen.'),
-  })
-  .prefault({})
-  .describe('When and how often another attempt is made.');
-
 const rule = z
   .strictObject({
     matches: z.array(match).max(1000).prefault([]).describe('Alternatives. Default: every request.'),
     filters: z.array(filter).max(100).prefault([]).describe('What is changed on the way.'),
     timeouts,
     retry,
+    priority: z
+      .enum(['low', 'normal', 'high'])
+      .prefault(bounds.priority)
+      .describe('Who is turned away first when there is too much to do: low before normal before high.'),
+    sticky: requestKey
+      .optional()
+      .describe(
+        'Requests with the same key go to the same backend: one of header, cookie, source, path, identity. Default: each is drawn anew.',
+      ),
     backends: backends.optional().describe('Where requests go, by weight.'),
   })
   .describe('What is done with requests that match.');

@@ -21,6 +21,23 @@ export function integer(low: number, high: number): z.ZodInt {
   return z.int().min(low).max(high);
 }
 
+/** A percentage with at most four decimals; parts per million inside, without dust. */
+export function share() {
+  return z
+    .number()
+    .min(0)
+    .max(100)
+    .check((context) => {
+      const { value } = context;
+      // A quotient of whole numbers is the same float as its decimal text.
+      if (Math.round(value * 10_000) / 10_000 === value || !(value >= 0 && value <= 100)) return;
+      const message = 'the percentage has more than four decimals';
+      const problem: Problem = { code: 'BAD_VALUE', message, hint: '0.0001 is one in a million' };
+      context.issues.push({ code: 'custom', input: value, message, params: { problem } });
+    })
+    .transform((value) => Math.round(value * 10_000));
+}
+
 /** A duration; written `500ms`, `2s`, `5m` or `24h`, whole milliseconds inside. */
 export function duration(bounds: { min?: number; max?: number } = {}) {
   const { min = 1, max = MAX_DURATION_MS } = bounds;
@@ -46,14 +63,14 @@ function checkDuration(value: string, min: number, max: number): Problem | undef
 }
 
 /** A size; written `64KiB`, `256MiB` or `2GiB`, whole bytes inside. */
-export function size(bounds: { min?: number } = {}) {
-  const { min = 1 } = bounds;
-  return text((value) => checkSize(value, min))
+export function size(bounds: { min?: number; max?: number } = {}) {
+  const { min = 1, max = MAX_SIZE } = bounds;
+  return text((value) => checkSize(value, min, max))
     .meta({ pattern: '^\\d{1,10}(KiB|MiB|GiB)$', examples: ['256MiB', '2GiB'] })
     .transform((value) => parseSize(value) ?? 0);
 }
 
-function checkSize(value: string, min: number): Problem | undefined {
+function checkSize(value: string, min: number, max: number): Problem | undefined {
   const bytes = parseSize(value);
   if (bytes === undefined) {
     return {
@@ -62,10 +79,10 @@ function checkSize(value: string, min: number): Problem | undefined {
       hint: 'a whole number and KiB, MiB or GiB: 256MiB, 2GiB',
     };
   }
-  if (bytes >= min) return undefined;
+  if (bytes >= min && bytes <= max) return undefined;
   return {
     code: 'OUT_OF_RANGE',
-    message: `${value} is not between ${toSize(min)} and ${toSize(MAX_SIZE)}`,
+    message: `${value} is not between ${toSize(min)} and ${toSize(max)}`,
   };
 }
 

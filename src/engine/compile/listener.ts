@@ -35,6 +35,7 @@ export function compileListener(name: string, listener: CheckedListener, scope: 
       trust: headers.forwarded === 'trust',
       requestId: headers.requestId,
       trace: headers.trace,
+      deadline: headers.deadline,
       via: headers.via ?? null,
     },
     paths: {

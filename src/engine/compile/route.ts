@@ -1,6 +1,6 @@
 // Compiles a route: the listeners it applies to, its hosts as they are compared, its rules with names as indices.
 
-import { splitAuthority, toComparableHostname } from '../../config/format/hostname.js';
+import { toAuthority, toComparableHostname } from '../../config/format/hostname.js';
 import type { CheckedBackend } from '../../config/schema/backend.js';
 import type { CheckedFilter, CheckedHeaderEdits, CheckedPathEdit } from '../../config/schema/filter.js';
 import type { CheckedMatch, CheckedPathMatch } from '../../config/schema/match.js';
@@ -17,7 +17,9 @@ import type {
   Route,
   Rule,
 } from '../snapshot.generated.js';
+import { compileOptionalKey } from './key.js';
 import { required, type Scope, toIndices } from './scope.js';
+import { compileFault, compileMirror, compileRateLimit, compileRetry } from './traffic.js';
 
 /** Compiles one entry of `routes`. */
 export function compileRoute(route: CheckedRoute, scope: Scope): Route {
@@ -46,22 +48,13 @@ function compileRule(rule: CheckedRule, scope: Scope): Rule {
     redirect: filters.redirect === undefined ? null : compileRedirect(filters.redirect),
     requestTimeoutMs: rule.timeouts.request,
     streamIdleTimeoutMs: rule.timeouts.streamIdle,
-    perTryTimeoutMs: 0,
-    retry: {
-      attempts: rule.retry.attempts,
-      on: [...new Set(rule.retry.on)],
-      statuses: [],
-      backoffBaseMs: 25,
-      backoffMaxMs: 250,
-      budget: { percent: 20, minPerSecond: 10 },
-      nonIdempotent: false,
-      hedge: null,
-    },
-    rateLimit: null,
-    fault: null,
-    mirror: null,
-    priority: 'normal',
-    sticky: null,
+    perTryTimeoutMs: rule.timeouts.perTry ?? 0,
+    retry: compileRetry(rule.retry),
+    rateLimit: filters.rateLimit === undefined ? null : compileRateLimit(filters.rateLimit),
+    fault: filters.fault === undefined ? null : compileFault(filters.fault),
+    mirror: filters.mirror === undefined ? null : compileMirror(filters.mirror, scope),
+    priority: rule.priority,
+    sticky: compileOptionalKey(rule.sticky),
     backends: (rule.backends ?? []).map((backend) => compileBackend(backend, scope)),
   };
 }
@@ -72,7 +65,7 @@ function compileMatch(match: CheckedMatch): Match {
     method: match.method ?? null,
     headers: Object.entries(match.headers).map(([name, value]) => ({ name: name.toLowerCase(), value })),
     query: Object.entries(match.query).map(([name, value]) => ({ name, value })),
-    cookies: [],
+    cookies: Object.entries(match.cookies).map(([name, value]) => ({ name, value })),
   };
 }
 
@@ -91,13 +84,8 @@ function toFields(fields: Readonly<Record<string, string>> = {}): HeaderEdit[] {
 function compileRewrite({ path, host }: NonNullable<CheckedFilter['rewrite']>): Rewrite {
   return {
     path: path === undefined ? null : compilePathEdit(path),
-    host: host === undefined ? null : compileAuthority(host),
+    host: host === undefined ? null : toAuthority(host),
   };
-}
-
-function compileAuthority(text: string): string {
-  const { host, port } = splitAuthority(text);
-  return `${toComparableHostname(host)}${port}`;
 }
 
 function compileRedirect(redirect: NonNullable<CheckedFilter['redirect']>): Redirect {
@@ -117,11 +105,11 @@ function compilePathEdit(edit: CheckedPathEdit): PathEdit {
 }
 
 /** Compiles one entry of `backends`. */
-export function compileBackend({ service, subset, weight }: CheckedBackend, scope: Scope): Backend {
+export function compileBackend({ service, subset, weight, fallback }: CheckedBackend, scope: Scope): Backend {
   return {
     service: scope.service(service),
     subset: subset === undefined ? null : scope.subset(service, subset),
     weight,
-    fallback: false,
+    fallback,
   };
 }

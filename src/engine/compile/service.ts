@@ -1,13 +1,20 @@
 // Compiles a service: what each endpoint's text means, which endpoints a subset holds, how connections are kept.
 
 import { DEFAULTS } from '../../config/defaults.js';
+import { toMs } from '../../config/effective.js';
 import { parseEndpoint } from '../../config/format/address.js';
+import type { CheckedLoadBalancing } from '../../config/schema/balancing.js';
 import type { CheckedEndpoint, CheckedService } from '../../config/schema/service.js';
 import type { CheckedServiceTls } from '../../config/schema/tls.js';
-import { parseDuration } from '../../lib/duration.js';
 import { TulleError } from '../../lib/errors.js';
 import type { EndpointAddress, Service, ServiceTls, Subset } from '../snapshot.generated.js';
 import { compileCertificate } from './listener.js';
+import {
+  compileBalancing,
+  compileCircuit,
+  compileHealthCheck,
+  compileOutlierDetection,
+} from './resilience.js';
 import { required, type Scope } from './scope.js';
 
 const BOUNDS = DEFAULTS.service;
@@ -24,21 +31,15 @@ export function compileService(name: string, service: CheckedService, scope: Sco
     name,
     protocol: service.protocol,
     sendProxyProtocol: service.sendProxyProtocol ?? null,
-    endpoints: endpoints.map(({ address, dns, weight, zone }) => ({
-      address: compileAddress(required(address ?? dns, 'an address'), scope),
-      weight,
-      zone: zone ?? null,
+    endpoints: endpoints.map((endpoint) => ({
+      address: compileAddress(required(endpoint.address ?? endpoint.dns, 'an address'), scope),
+      weight: weightOf(endpoint, service.loadBalancing.weights),
+      zone: endpoint.zone ?? null,
     })),
     subsets: Object.entries(service.subsets).map(([subset, wanted]) =>
       compileSubset(subset, wanted, endpoints),
     ),
-    loadBalancing: {
-      policy: 'round-robin',
-      key: null,
-      preferZone: false,
-      slowStartMs: 0,
-      affinity: null,
-    },
+    loadBalancing: compileBalancing(service.loadBalancing),
     tls: service.tls === undefined ? null : compileTls(service.tls, scope),
     connectTimeoutMs: service.connectTimeout ?? toMs(connectTimeout),
     pool: {
@@ -47,17 +48,12 @@ export function compileService(name: string, service: CheckedService, scope: Sco
       idleTimeoutMs: service.pool.idleTimeout,
       requestsPerConnection: service.pool.requestsPerConnection ?? null,
       pending: service.limits.pending,
-      queueTimeoutMs: toMs(BOUNDS.queueTimeout),
+      queueTimeoutMs: service.limits.queueTimeout,
     },
-    circuit: {
-      requests: null,
-      retries: null,
-      endpointConnections: null,
-      endpointRequests: null,
-      adaptive: null,
-    },
-    healthCheck: null,
-    outlierDetection: null,
+    circuit: compileCircuit(service.limits),
+    healthCheck: service.healthCheck === undefined ? null : compileHealthCheck(service.healthCheck),
+    outlierDetection:
+      service.outlierDetection === undefined ? null : compileOutlierDetection(service.outlierDetection),
   };
 }
 
@@ -68,10 +64,24 @@ function compileSubset(
   wanted: Readonly<Record<string, string>>,
   endpoints: readonly LabelledEndpoint[],
 ): Subset {
-  const labels = Object.entries(wanted);
-  const fits = (endpoint: LabelledEndpoint): boolean =>
-    labels.every(([key, value]) => Object.hasOwn(endpoint.labels, key) && endpoint.labels[key] === value);
-  return { name, endpoints: endpoints.flatMap((endpoint, index) => (fits(endpoint) ? [index] : [])) };
+  return {
+    name,
+    endpoints: endpoints.flatMap((endpoint, index) => (hasLabels(endpoint, wanted) ? [index] : [])),
+  };
+}
+
+/** The endpoint's own weight times those that its labels have; check made sure of the bound. */
+function weightOf(
+  endpoint: LabelledEndpoint & Pick<Exclude<CheckedEndpoint, string>, 'weight'>,
+  weights: CheckedLoadBalancing['weights'],
+): number {
+  return weights
+    .filter(({ labels }) => hasLabels(endpoint, labels))
+    .reduce((product, { weight }) => product * weight, endpoint.weight);
+}
+
+function hasLabels({ labels }: LabelledEndpoint, wanted: Readonly<Record<string, string>>): boolean {
+  return Object.entries(wanted).every(([key, value]) => Object.hasOwn(labels, key) && labels[key] === value);
 }
 
 function compileAddress(text: string, scope: Scope): EndpointAddress {
@@ -100,8 +110,4 @@ function compileTls(tls: CheckedServiceTls, scope: Scope): ServiceTls {
     trustDomain: tls.trustDomain ?? null,
     crl: tls.crl === undefined ? null : scope.resolveFile(tls.crl),
   };
-}
-
-function toMs(text: string): number {
-  return required(parseDuration(text), `the duration ${text}`);
 }

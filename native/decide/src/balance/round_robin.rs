@@ -1,27 +1,40 @@
 //! Smooth weighted round-robin.
 //!
-//! Equal weights: a cursor that moves past whoever was picked, so that those left over share evenly when some are not
-//! usable. Few weighted members: each gains its weight per pick, the one that has most is picked and pays the sum. Many:
-//! a heap of due times, each picked member due again after 1/weight; O(log n) a pick.
+//! Equal weights: a cursor that moves past whoever was picked. Few weighted ones: each gains its weight per pick, the one
+//! that has most is picked and pays the sum. Many: a heap of due times, each picked one due again after 1/weight;
+//! O(log n) a pick. When the view changes, those who stay keep their turns.
 
-use super::{Balancer, Candidates, Member, Members};
+use super::dice::{Dice, scale};
+use super::view::{Pool, Slot};
+use super::{Ask, Balancer, Loads, View};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
 
-/// Up to this many weighted members are compared one by one.
+/// Up to this many weighted ones are compared one by one.
 const FEW: usize = 16;
 /// How far into the first round a worker may begin.
 const FIRST_TURNS: u64 = 256;
-/// The time between two turns of a member of weight 1. Divisible weights get exact turns; others err by less than one
-/// part in a million.
+/// The time between two turns at weight 1. Divisible weights get exact turns; others err by less than one part in a
+/// million.
 const TURN: u64 = 1 << 40;
+/// Where due times begin again, long before they overflow.
+const REBASE: u64 = 1 << 62;
+/// Turns that are lost by those who were tried or are warming, before chance decides.
+const LOST_TURNS: usize = 8;
 
-/// Smooth weighted round-robin over one set of members. When the members change, it begins anew.
+/// Smooth weighted round-robin over one service or subset.
 #[derive(Debug, Default)]
 pub struct RoundRobin {
-    /// Which members the state below is about.
-    begun_for: Option<u64>,
+    own: Turns,
+    other: Turns,
+    all: Turns,
+}
+
+/// Turns within a part of the view.
+#[derive(Debug, Default)]
+struct Turns {
+    /// The view that they are about.
+    seated_for: Option<u64>,
     cursor: Cursor,
     few: Vec<Credit>,
     many: Schedule,
@@ -30,156 +43,174 @@ pub struct RoundRobin {
 #[derive(Debug, Default)]
 struct Cursor {
     next: usize,
+    /// The endpoint there: where to go on, when positions change.
+    endpoint: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Credit {
-    weight: u32,
+    endpoint: u32,
     current: i64,
 }
 
-/// Members by when they are due.
+/// A heap of who is due when.
 #[derive(Debug, Default)]
 struct Schedule {
     due: BinaryHeap<Reverse<Turn>>,
-    /// Members passed over during one pick.
-    passed: Vec<Turn>,
+    now: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Turn {
-    at: u128,
-    position: usize,
+    at: u64,
+    endpoint: u32,
+    weight: u32,
 }
 
 impl Balancer for RoundRobin {
-    fn pick(&mut self, candidates: &Candidates<'_>, random: u64) -> Option<usize> {
-        let fresh = self.pick_where(candidates, random, |m| candidates.is_fresh(m.endpoint));
-        if fresh.is_some() || candidates.tried.is_empty() {
-            return fresh;
+    fn pick(&mut self, view: &View, loads: &Loads, ask: &Ask<'_>) -> Option<u32> {
+        let mut dice = Dice::new(ask.random);
+        let pool = view.pool(loads, ask, &mut dice);
+        let turns = match pool {
+            Pool::Own => &mut self.own,
+            Pool::Other => &mut self.other,
+            Pool::All => &mut self.all,
+        };
+        let (_, part) = view.part(pool);
+        let is_even = view.is_even(pool);
+        if turns.seated_for != Some(view.fingerprint()) {
+            turns.seat(part, is_even, ask.random);
+            turns.seated_for = Some(view.fingerprint());
         }
-        self.pick_where(candidates, random, |m| candidates.is_usable(m.endpoint))
+        for _ in 0..LOST_TURNS {
+            let Some(endpoint) = turns.next(part, is_even, ask.tried) else {
+                break;
+            };
+            let mut is_warm = || {
+                let slot = view.position(endpoint).and_then(|position| view.slot(position));
+                slot.is_some_and(|slot| view.is_warm(slot, ask.now, || dice.next()))
+            };
+            if !ask.tried.contains(&endpoint) && is_warm() {
+                return Some(endpoint);
+            }
+        }
+        view.slot(view.fresh(pool, ask, &mut dice, None)?).map(|slot| slot.endpoint)
     }
 }
 
-impl RoundRobin {
-    fn pick_where(
-        &mut self,
-        candidates: &Candidates<'_>,
-        random: u64,
-        may: impl Fn(&Member) -> bool,
-    ) -> Option<usize> {
-        let members = candidates.members;
-        let list = members.as_slice();
-        if self.begun_for != Some(members.fingerprint) {
-            self.begun_for = Some(members.fingerprint);
-            self.begin(members, random);
-        }
-        let picked = if members.equal {
-            self.cursor.pick(list, may)
-        } else if list.len() <= FEW {
-            turn(&mut self.few, list, may)
+impl Turns {
+    /// Who is next. Where that costs little, those who were tried lose no turn.
+    fn next(&mut self, part: &[Slot], is_even: bool, tried: &[u32]) -> Option<u32> {
+        if is_even {
+            self.cursor.next(part)
+        } else if part.len() <= FEW {
+            turn(&mut self.few, part, tried)
         } else {
-            self.many.pick(list, may)
-        };
-        picked.map(|endpoint| endpoint as usize)
+            self.many.next()
+        }
     }
 
-    fn begin(&mut self, members: &Members, random: u64) {
-        let list = members.as_slice();
-        if members.equal {
-            // Workers begin at different members.
-            self.cursor.next = usize::try_from(random % (list.len().max(1) as u64)).unwrap_or(0);
-        } else if list.len() <= FEW {
-            begin_few(&mut self.few, list, random);
+    fn seat(&mut self, part: &[Slot], is_even: bool, random: u64) {
+        let is_first = self.seated_for.is_none();
+        if is_even {
+            self.cursor.seat(part, is_first.then_some(random));
+        } else if part.len() <= FEW {
+            self.many = Schedule::default();
+            seat_few(&mut self.few, part, is_first.then_some(random));
         } else {
-            self.many.begin(list, random);
+            self.few = Vec::new();
+            self.many.seat(part, random);
         }
     }
 }
 
 impl Cursor {
-    fn pick(&mut self, list: &[Member], may: impl Fn(&Member) -> bool) -> Option<u32> {
-        let (before, from) = list.split_at_checked(self.next).unwrap_or((list, &[]));
-        let base = before.len();
-        let (position, member) = match from.iter().position(&may) {
-            Some(at) => (base + at, from.get(at)?),
-            None => before.iter().enumerate().find(|(_, m)| may(m))?,
+    fn next(&mut self, part: &[Slot]) -> Option<u32> {
+        let picked = part.get(self.next)?.endpoint;
+        self.next = if self.next + 1 == part.len() { 0 } else { self.next + 1 };
+        self.endpoint = part.get(self.next).map_or(0, |slot| slot.endpoint);
+        Some(picked)
+    }
+
+    /// Workers begin at different places, and go on where they were.
+    fn seat(&mut self, part: &[Slot], random: Option<u64>) {
+        let next = match random {
+            Some(random) => scale(random, part.len()),
+            None => part.iter().position(|slot| slot.endpoint >= self.endpoint).unwrap_or(0),
         };
-        self.next = if position + 1 == list.len() { 0 } else { position + 1 };
-        Some(member.endpoint)
+        self.next = next;
+        self.endpoint = part.get(next).map_or(0, |slot| slot.endpoint);
     }
 }
 
-/// Credits at the beginning; workers begin at different places of the first round.
-fn begin_few(credits: &mut Vec<Credit>, list: &[Member], random: u64) {
-    credits.clear();
-    credits.extend(list.iter().map(|m| Credit { weight: m.weight, current: 0 }));
-    let round: u64 = list.iter().map(|m| u64::from(m.weight)).sum();
+/// Those who stay keep their credit; at first, workers begin at different places of the round.
+fn seat_few(credits: &mut Vec<Credit>, part: &[Slot], random: Option<u64>) {
+    let before = std::mem::take(credits);
+    credits.extend(part.iter().map(|slot| {
+        let kept = before.iter().find(|credit| credit.endpoint == slot.endpoint);
+        Credit { endpoint: slot.endpoint, current: kept.map_or(0, |credit| credit.current) }
+    }));
+    let Some(random) = random else {
+        return;
+    };
+    let round: u64 = part.iter().map(|slot| u64::from(slot.weight)).sum();
     for _ in 0..random % round.clamp(1, FIRST_TURNS) {
-        turn(credits, list, |_| true);
+        turn(credits, part, &[]);
     }
 }
 
-fn turn(credits: &mut [Credit], list: &[Member], may: impl Fn(&Member) -> bool) -> Option<u32> {
+fn turn(credits: &mut [Credit], part: &[Slot], tried: &[u32]) -> Option<u32> {
     let mut total = 0;
-    let mut best: Option<(&mut Credit, u32)> = None;
-    for (credit, member) in credits.iter_mut().zip(list) {
-        if !may(member) {
+    let mut best: Option<&mut Credit> = None;
+    for (credit, slot) in credits.iter_mut().zip(part) {
+        if tried.contains(&slot.endpoint) {
             continue;
         }
-        credit.current += i64::from(credit.weight);
-        total += i64::from(credit.weight);
-        if best.as_ref().is_none_or(|(b, _)| credit.current > b.current) {
-            best = Some((credit, member.endpoint));
+        credit.current += i64::from(slot.weight);
+        total += i64::from(slot.weight);
+        if best.as_ref().is_none_or(|best| credit.current > best.current) {
+            best = Some(credit);
         }
     }
-    let (credit, endpoint) = best?;
+    let credit = best?;
     credit.current -= total;
-    Some(endpoint)
+    Some(credit.endpoint)
 }
 
 impl Schedule {
-    fn pick(&mut self, list: &[Member], may: impl Fn(&Member) -> bool) -> Option<u32> {
-        self.passed.clear();
-        let picked = loop {
-            let Some(mut top) = self.due.peek_mut() else {
-                break None;
-            };
-            let turn = top.0;
-            match list.get(turn.position) {
-                Some(member) if may(member) => {
-                    top.0.at += period(*member);
-                    break Some((member.endpoint, turn.at));
-                }
-                _ => self.passed.push(PeekMut::pop(top).0),
-            }
-        };
-        // Who was passed over does not save up turns: it is due again within one period of now.
-        for turn in self.passed.drain(..) {
-            let now = picked.map_or(turn.at, |(_, at)| at);
-            let behind = now.saturating_sub(turn.at);
-            let step = list.get(turn.position).copied().map_or(1, period);
-            let at = turn.at + behind.div_ceil(step) * step;
-            self.due.push(Reverse(Turn { at, ..turn }));
+    fn next(&mut self) -> Option<u32> {
+        if self.now > REBASE {
+            let now = std::mem::take(&mut self.now);
+            let due = std::mem::take(&mut self.due).into_iter();
+            self.due = due.map(|Reverse(turn)| Reverse(Turn { at: turn.at - now, ..turn })).collect();
         }
-        picked.map(|(endpoint, _)| endpoint)
+        let mut top = self.due.peek_mut()?;
+        let turn = top.0;
+        top.0.at += period(turn.weight);
+        self.now = turn.at;
+        Some(turn.endpoint)
     }
 
-    fn begin(&mut self, list: &[Member], random: u64) {
-        self.due.clear();
-        self.passed.clear();
-        self.passed.reserve(list.len());
-        self.due.extend(list.iter().enumerate().map(|(position, member)| {
-            // Spread over the first period, differently in each worker.
-            let step = period(*member);
-            let mixed = (random ^ position as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            let at = (u128::from(mixed) * step) >> 64;
-            Reverse(Turn { at, position })
-        }));
+    /// Those who stay keep their time, unless it lies further ahead than their weight says; others begin within their
+    /// first period, differently in each worker.
+    fn seat(&mut self, part: &[Slot], random: u64) {
+        let mut before: Vec<(u32, u64)> =
+            self.due.drain().map(|Reverse(turn)| (turn.endpoint, turn.at)).collect();
+        before.sort_unstable();
+        let mut dice = Dice::new(random);
+        let turns = part.iter().map(|slot| {
+            let step = period(slot.weight);
+            let ahead = (u128::from(dice.next()) * u128::from(step)) >> 64;
+            let new = self.now + u64::try_from(ahead).unwrap_or(0);
+            let kept = before.binary_search_by_key(&slot.endpoint, |(endpoint, _)| *endpoint);
+            let kept = kept.ok().and_then(|at| before.get(at)).map(|(_, at)| *at);
+            let at = kept.filter(|at| *at <= self.now + step).unwrap_or(new);
+            Reverse(Turn { at, endpoint: slot.endpoint, weight: slot.weight })
+        });
+        self.due = turns.collect();
     }
 }
 
-fn period(member: Member) -> u128 {
-    u128::from(TURN / u64::from(member.weight.max(1)))
+fn period(weight: u32) -> u64 {
+    TURN / u64::from(weight.max(1))
 }

@@ -67,6 +67,8 @@ pub enum FieldKind {
     MaxForwards,
     /// `Grpc-Timeout`.
     GrpcTimeout,
+    /// `X-Tulle-…`: what one proxy of ours tells the next. Written anew for each hop, never passed on.
+    Own,
     /// Meant for the other end whatever Connection says: `Authorization`, `Cookie`, `Set-Cookie`,
     /// `WWW-Authenticate`, `Cache-Control` and `Content-…`.
     EndToEnd,
@@ -119,6 +121,7 @@ impl FieldKind {
             | K::Via.bit()
             | K::Date.bit()
             | K::MaxForwards.bit()
+            | K::Own.bit()
             | K::EndToEnd.bit();
         MASK & self.bit() != 0
     }
@@ -349,6 +352,8 @@ fn beginning(key: &[u8]) -> K {
         | [b'c', b'l', ..] => {
             if IDENTITY.iter().any(|family| key.starts_with(family)) {
                 K::Identity
+            } else if key.starts_with(b"x-tulle-") {
+                K::Own
             } else if key.starts_with(b"x-forwarded-") {
                 K::ForwardedOther
             } else {
@@ -387,6 +392,7 @@ mod tests {
             ("traceparent", K::Traceparent),
             ("x-request-id", K::RequestId),
             ("max-forwards", K::MaxForwards),
+            ("x-tulle-deadline", K::Own),
             ("grpc-timeout", K::GrpcTimeout),
             ("authorization", K::EndToEnd),
             ("cache-control", K::EndToEnd),

@@ -104,8 +104,8 @@ fn seconds(year: u64, month: &str, day: u64, time: &str) -> Option<u64> {
     valid.then(|| days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
 }
 
-/// Days from 1970-01-01 to a date of the Gregorian calendar. Years are taken to begin in March, so that the leap day comes
-/// last.
+/// Days from 1970-01-01 to a date of the Gregorian calendar. Years are taken to begin in March, so that the leap day
+/// comes last.
 fn days(year: u64, month: u64, day: u64) -> u64 {
     let (year, month) = if month < 3 { (year - 1, month + 9) } else { (year, month - 3) };
     let before = year * 365 + year / 4 - year / 100 + year / 400;

@@ -2,8 +2,8 @@
 
 const MS: u64 = 1_000_000;
 
-/// Exponential backoff with full jitter: a wait is uniform between nothing and a bound that doubles. Full, because equal
-/// waits bring callers that failed together back together.
+/// Exponential backoff with full jitter: a wait is uniform between nothing and a bound that doubles. Full, because
+/// equal waits bring callers that failed together back together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Backoff {
     base_ns: u64,

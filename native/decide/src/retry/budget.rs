@@ -1,7 +1,8 @@
 //! How many retries a rule may make, over the whole process.
 //!
-//! In: each first attempt, and each wish to retry, with the time. Out: yes or no. A share of the requests over a sliding
-//! window, and not a bucket of tokens per request: what it says ("20 % of the last ten seconds") is what an operator sees.
+//! In: each first attempt, and each wish to retry, with the time. Out: yes or no. A share of the requests over a
+//! sliding window, and not a bucket of tokens per request: what it says ("20 % of the last ten seconds") is what an
+//! operator sees.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
@@ -11,17 +12,17 @@ use tulle_snapshot::wire::RetryBudget;
 const WINDOW_S: u32 = 10;
 const SECOND: u64 = 1_000_000_000;
 
-/// The retry budget of a rule, shared by all workers: of the requests of the last ten seconds so many percent, and so many
-/// per second besides.
+/// The retry budget of a rule, shared by all workers: of the requests of the last ten seconds so many percent, and so
+/// many per second besides.
 ///
-/// Each worker counts in a cell of its own, with plain loads and stores; nothing that another one writes is touched until a
-/// retry is wanted. What that costs in exactness:
+/// Each worker counts in a cell of its own, with plain loads and stores; nothing that another one writes is touched
+/// until a retry is wanted. What that costs in exactness:
 /// - The window is the second under way and the nine before it: 9 to 10 seconds.
-/// - A retry is written down before the cells are added up, and taken back if it does not fit. So workers that ask at the
-///   same time can never exceed the budget; each of them may be refused although there was room for some of them, fewer
-///   than there are workers.
-/// - First attempts that other workers are counting at this moment may be missed, until the processor has made their stores
-///   visible; and clocks that workers read once per turn may lag by that turn.
+/// - A retry is written down before the cells are added up, and taken back if it does not fit. So workers that ask at
+///   the same time can never exceed the budget; each of them may be refused although there was room for some of them,
+///   fewer than there are workers.
+/// - First attempts that other workers are counting at this moment may be missed, until the processor has made their
+///   stores visible; and clocks that workers read once per turn may lag by that turn.
 #[derive(Debug)]
 pub struct Budget {
     percent: u64,

@@ -14,8 +14,8 @@ pub enum Failure {
     Status(u16),
     /// The attempt took longer than the rule allows one attempt to take, and there is no response head.
     PerTryTimeout,
-    /// A gRPC status other than OK, in a trailers-only answer or otherwise without a message before it, of which nothing
-    /// went to the client.
+    /// A gRPC status other than OK, in a trailers-only answer or otherwise without a message before it, of which
+    /// nothing went to the client.
     Grpc(u8),
 }
 
@@ -93,8 +93,8 @@ impl RetryFacts<'_> {
     }
 }
 
-/// The idempotent methods of RFC 9110 section 9.2.2. Only these are hedged: two requests with one idempotency key at the
-/// same time are refused by many servers.
+/// The idempotent methods of RFC 9110 section 9.2.2. Only these are hedged: two requests with one idempotency key at
+/// the same time are refused by many servers.
 #[must_use]
 pub fn is_idempotent(method: &[u8]) -> bool {
     matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE")

@@ -24,8 +24,8 @@ const SAVED: u32 = 1000;
 
 /// Learns a percentile of latencies, and keeps hedges within their share of the requests.
 ///
-/// A histogram with eight buckets per doubling, whose counts are halved now and then: unlike the P² algorithm it forgets.
-/// Its bounds are rounded up, so that latencies that are all alike are not hedged.
+/// A histogram with eight buckets per doubling, whose counts are halved now and then: unlike the P² algorithm it
+/// forgets. Its bounds are rounded up, so that latencies that are all alike are not hedged.
 #[derive(Debug)]
 pub struct Hedger {
     percentile: u32,
@@ -55,11 +55,11 @@ impl Hedger {
         }
     }
 
-    /// A request has been answered: the time from the start of its first attempt to the head of the answer that counted,
-    /// whichever attempt gave it. (That of a hedged request is beyond the delay either way, so hedging does not hide from
-    /// itself what it cuts off.)
+    /// A request has been answered: the time from the start of its first attempt to the head of the answer that
+    /// counted, whichever attempt gave it. (That of a hedged request is beyond the delay either way, so hedging does
+    /// not hide from itself what it cuts off.)
     pub fn observe(&mut self, latency_ns: u64, now_ns: u64) {
-        self.credit = (self.credit + self.max_percent).min(SAVED.max(self.max_percent));
+        self.credit = (self.credit + self.max_percent).min(SAVED);
         self.forget(now_ns);
         if let Some(count) = self.counts.get_mut(bucket(latency_ns)) {
             *count += WEIGHT;
@@ -82,8 +82,8 @@ impl Hedger {
     }
 
     /// The delay is over, and there is no answer: takes a hedge, if there is one left. There are never more than
-    /// `max_percent` of the requests that were answered so far, and never more than ten (or one, if that is more than its
-    /// share) at once. The caller hedges only methods for which [`super::is_idempotent`] holds.
+    /// `max_percent` of the requests that were answered so far, and never more than ten at once. The caller
+    /// hedges only methods for which [`super::is_idempotent`] holds.
     #[must_use]
     pub fn may(&mut self, now_ns: u64) -> bool {
         if self.delay(now_ns).is_none() || self.credit < 100 {

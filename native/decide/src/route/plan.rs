@@ -1,12 +1,14 @@
 //! What each rule says to do, compiled: one [`Plan`] for all listeners of a snapshot.
 
 use super::build::host_problem;
-use super::{BuildError, RuleId};
+use super::{BuildError, RuleId, Split};
+use crate::fault::Fault;
+use crate::mirror::Mirror;
 use crate::policy::literal;
 use crate::retry::RetryPolicy;
 use std::time::Duration;
 use tulle_snapshot::Checked;
-use tulle_snapshot::wire::{Backend, HeaderEdits, PathEdit, Redirect, Rewrite, Rule};
+use tulle_snapshot::wire::{HeaderEdits, PathEdit, Priority, RateLimit, Redirect, RequestKey, Rewrite, Rule};
 
 /// The rules of a snapshot by [`RuleId`].
 #[derive(Debug)]
@@ -50,6 +52,18 @@ pub struct RulePlan {
     pub request_timeout: Option<Duration>,
     /// Bodies, streams and tunnels without a byte either way end after this; none: no limit.
     pub stream_idle: Option<Duration>,
+    /// One attempt may take this long; none: no limit.
+    pub per_try_timeout: Option<Duration>,
+    /// Who is turned away last when there is too much to do.
+    pub priority: Priority,
+    /// How many requests pass, for [`crate::rate_limit`]; none: any number.
+    pub rate_limit: Option<Box<RateLimit>>,
+    /// What is done wrong on purpose; none: nothing.
+    pub fault: Option<Box<Fault>>,
+    /// Where copies go; none: nowhere.
+    pub mirror: Option<Box<Mirror>>,
+    /// Requests with the same key go to the same backend: [`Split::pick_sticky`]; none: each is drawn anew.
+    pub sticky: Option<Box<RequestKey>>,
     /// When another attempt may be made.
     pub retry: RetryPolicy,
     /// Changes to the request's headers; none: none.
@@ -72,6 +86,12 @@ pub enum RuleAction {
 }
 
 impl RulePlan {
+    /// Whether its requests are counted: for a rate limit, a retry budget, or hedging.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.rate_limit.is_some() || self.retry.attempts() > 0 || self.retry.hedge().is_some()
+    }
+
     fn new(route: u32, rule: u32, wire: &Rule) -> Result<Self, BuildError> {
         let wrong = |key: &str, problem: String| {
             BuildError::new(format!("routes[{route}].rules[{rule}].{key}"), problem)
@@ -96,6 +116,12 @@ impl RulePlan {
             rule,
             request_timeout: milliseconds(wire.request_timeout_ms),
             stream_idle: milliseconds(wire.stream_idle_timeout_ms),
+            per_try_timeout: milliseconds(wire.per_try_timeout_ms),
+            priority: wire.priority,
+            rate_limit: wire.rate_limit.clone().map(Box::new),
+            fault: wire.fault.as_ref().map(Fault::new).map(Box::new),
+            mirror: wire.mirror.as_ref().map(Mirror::new).map(Box::new),
+            sticky: wire.sticky.clone().map(Box::new),
             retry: RetryPolicy::new(&wire.retry),
             request_headers: edits(&wire.request_headers),
             response_headers: edits(&wire.response_headers),
@@ -160,46 +186,4 @@ fn redirect_parts(redirect: &Redirect) -> Result<(), (&'static str, String)> {
         return Err(("redirect.port", "0 is no port".to_owned()));
     }
     path_edit(redirect.path.as_ref()).map_err(|problem| ("redirect.path", problem))
-}
-
-/// The backends of a rule, by weight.
-#[derive(Debug)]
-pub struct Split {
-    first: Backend,
-    /// Further backends, each with the sum of the weights before it, ascending.
-    others: Box<[(u64, Backend)]>,
-    total: u64,
-}
-
-impl Split {
-    /// None, if no backend has a weight. Those of weight 0 are left out.
-    pub(crate) fn new(backends: &[Backend]) -> Option<Self> {
-        let mut weighted = backends.iter().filter(|backend| backend.weight > 0);
-        let first = weighted.next()?.clone();
-        let mut total = u64::from(first.weight);
-        let mut others = Vec::new();
-        for backend in weighted {
-            others.push((total, backend.clone()));
-            total += u64::from(backend.weight);
-        }
-        Some(Self { first, others: others.into(), total })
-    }
-
-    /// The backend for one request. `random` is uniform over all of `u64`; each backend gets its exact share of that
-    /// range, to within one part in 2^64 of it per backend.
-    #[must_use]
-    pub fn pick(&self, random: u64) -> &Backend {
-        if self.others.is_empty() {
-            return &self.first;
-        }
-        let scaled = (u128::from(random) * u128::from(self.total)) >> 64;
-        let reached = self.others.partition_point(|(before, _)| u128::from(*before) <= scaled);
-        let last = self.others.get(..reached).and_then(<[_]>::last);
-        last.map_or(&self.first, |(_, backend)| backend)
-    }
-
-    /// Every backend that has a weight, in the order of the snapshot.
-    pub fn backends(&self) -> impl Iterator<Item = &Backend> {
-        std::iter::once(&self.first).chain(self.others.iter().map(|(_, backend)| backend))
-    }
 }

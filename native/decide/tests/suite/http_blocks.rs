@@ -368,6 +368,7 @@ fn a_response_goes_on_in_both_forms() {
         connection: ClientConnection::Implicit,
         edits: Edits::NONE,
         via: Some(b"t"),
+        cookie: None,
         date: Some(b"now"),
     };
     let (mut text, mut list) = (Vec::new(), Vec::new());

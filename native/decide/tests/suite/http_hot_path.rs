@@ -91,6 +91,7 @@ fn one_exchange(buffers: &mut Buffers) -> usize {
         connection: ClientConnection::Implicit,
         edits: Edits::NONE,
         via: None,
+        cookie: None,
         date: None,
     };
     write_response(out, &parts);

@@ -211,7 +211,8 @@ proptest! {
             connection: ClientConnection::Implicit,
             edits: Edits::NONE,
             via: None,
-            date: None,
+            cookie: None,
+        date: None,
         };
         write_response(&mut out, &parts);
         prop_assert_eq!(find_head_end(&out, 0), Some(out.len()));

@@ -316,6 +316,7 @@ fn answer(
         connection: ClientConnection::Implicit,
         edits: Edits::NONE,
         via: None,
+        cookie: None,
         date: None,
     };
     write_response(&mut out, &parts);
@@ -383,6 +384,7 @@ fn via_date_and_connection_are_added() {
         connection: ClientConnection::KeepAlive,
         edits: Edits::NONE,
         via: Some(b"tulle"),
+        cookie: None,
         date: Some(b"now"),
     };
     let mut out = Vec::new();

@@ -1,9 +1,10 @@
 //! The hot path's promise: authorizing, matching, splitting, rewriting and balancing a request allocates nothing.
 
+use crate::balance_fixture::{POLICIES, build, members, view};
 use crate::counting::allocations;
 #[cfg(test)]
 use crate::fixture::{Headers, MUTUAL, backend, exact, id, on, on_all, prefix, regex, route, rule, snapshot};
-use tulle_decide::balance::{Balancer, Candidates, Member, Members, RoundRobin};
+use tulle_decide::balance::{Ask, Balancer, Loads, Outcome, View};
 use tulle_decide::identity::SpiffeId;
 use tulle_decide::policy::{Authorizer, Caller, Decision};
 use tulle_decide::route::{Plan, RequestView, Router, RuleAction, rewrite_path};
@@ -13,7 +14,7 @@ struct Proxy {
     authorizer: Authorizer,
     router: Router,
     plan: Plan,
-    balancers: [(Members, RoundRobin); 3],
+    balancers: Vec<(Box<dyn Balancer + Send>, View, Loads)>,
 }
 
 fn proxy() -> Proxy {
@@ -40,15 +41,15 @@ fn proxy() -> Proxy {
         rules: vec![allowed.clone()],
     };
     let checked = snapshot(routes, vec![policy(Mode::Enforce), policy(Mode::Shadow)]);
-    let members = |weights: &[u32]| {
-        let list = (0..).zip(weights).map(|(endpoint, weight)| Member { endpoint, weight: *weight });
-        (Members::new(list), RoundRobin::default())
-    };
+    let shapes = [vec![1, 1], vec![3, 1], (1..40).collect()].map(|weights| members(&weights));
+    let balancers = POLICIES.iter().flat_map(|policy| {
+        shapes.iter().map(|members| (build(*policy, members), view(members, None), Loads::new(members)))
+    });
     Proxy {
         authorizer: Authorizer::new(&checked, MUTUAL).unwrap(),
         router: Router::new(&checked, MUTUAL).unwrap(),
         plan: Plan::new(&checked).unwrap(),
-        balancers: [members(&[1, 1]), members(&[3, 1]), members(&(1..40).collect::<Vec<_>>())],
+        balancers: balancers.collect(),
     }
 }
 
@@ -69,9 +70,12 @@ fn serve(proxy: &mut Proxy, caller: &SpiffeId, headers: &Headers, out: &mut Vec<
         }
         let RuleAction::Forward(split) = &plan.action else { panic!("{path} is forwarded") };
         assert!(split.pick(u64::MAX / 2).weight > 0);
-        for (members, balancer) in &mut proxy.balancers {
+        for (balancer, view, loads) in &mut proxy.balancers {
             for tried in [&[][..], &[1]] {
-                assert!(balancer.pick(&Candidates { members, usable: None, tried }, 5).is_some());
+                let ask = Ask { random: 5, key: Some(path.len() as u64), now: 1, tried };
+                let endpoint = balancer.pick(view, loads, &ask).unwrap();
+                loads.started(endpoint, 1);
+                loads.finished(endpoint, 2, 1, Outcome::Success);
             }
         }
     }

@@ -11,7 +11,10 @@ use std::time::Duration;
 use tulle_decide::route::{
     Plan, RedirectFrom, RuleAction, RuleId, Scheme, Split, redirect_location, rewrite_path,
 };
-use tulle_snapshot::wire::{Backend, HeaderEdit, HeaderEdits, PathEdit, Redirect, Rewrite, Rule};
+use tulle_snapshot::wire::{
+    Backend, Fault, HeaderEdit, HeaderEdits, Mirror, PathEdit, Priority, RateLimit, Redirect, RequestKey,
+    Rewrite, Rule,
+};
 
 fn plan(rules: Vec<Rule>) -> Plan {
     Plan::new(&snapshot(vec![route("r", &[], rules)], Vec::new())).unwrap()
@@ -31,6 +34,33 @@ fn full(value: &str) -> PathEdit {
 
 fn replace(value: &str) -> PathEdit {
     PathEdit::ReplacePrefix { value: value.to_owned() }
+}
+
+#[test]
+fn rules_keep_limits_faults_and_canaries() {
+    let limit = RateLimit { requests_per_second: 10, burst: 5, key: Some(RequestKey::Source), keys: 100 };
+    let fault = Fault { headers: Vec::new(), delay: None, abort: None, bandwidth: None };
+    let full = Rule {
+        per_try_timeout_ms: 200,
+        rate_limit: Some(limit.clone()),
+        fault: Some(fault),
+        mirror: Some(Mirror { service: 0, subset: None, per_million: 1_000_000 }),
+        priority: Priority::High,
+        sticky: Some(RequestKey::Cookie { name: "c".to_owned() }),
+        ..rule(vec![])
+    };
+    let plan = plan(vec![full, rule(vec![])]);
+    let full = plan.get(RuleId(0)).unwrap();
+    assert_eq!(full.per_try_timeout, Some(Duration::from_millis(200)));
+    assert_eq!(full.rate_limit.as_deref(), Some(&limit));
+    assert!(full.fault.is_some());
+    assert!(full.mirror.as_ref().is_some_and(|mirror| mirror.service == 0 && mirror.draws(u64::MAX)));
+    assert_eq!(full.priority, Priority::High);
+    assert_eq!(full.sticky.as_deref(), Some(&RequestKey::Cookie { name: "c".to_owned() }));
+    let bare = plan.get(RuleId(1)).unwrap();
+    assert_eq!((bare.per_try_timeout, bare.priority), (None, Priority::Normal));
+    assert!(bare.rate_limit.is_none() && bare.fault.is_none());
+    assert!(bare.mirror.is_none() && bare.sticky.is_none());
 }
 
 #[test]

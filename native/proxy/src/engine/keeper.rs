@@ -124,7 +124,7 @@ impl Control {
         if after != before {
             self.lock().threads.press(after);
             self.shared.pressure.store(after.number(), Ordering::Relaxed);
-            self.notice(match after {
+            self.shared.note(match after {
                 Pressure::Calm => {
                     format!("memory: {resident} bytes resident: connections are accepted again")
                 }
@@ -150,7 +150,7 @@ impl Control {
         };
         let renewed = running.tls.refresh(&running.core.snapshot, &mut failed);
         for failure in failing.look(failures) {
-            self.notice(format!("{failure}: the certificate in use stays"));
+            self.shared.note(format!("{failure}: the certificate in use stays"));
         }
         let Some(tls) = renewed else { return };
         let mut state = self.lock();

@@ -46,7 +46,8 @@ impl Threads {
         for (index, ((metrics, log), mailbox)) in metrics.into_iter().zip(logs).zip(all).enumerate() {
             let (shared, mailboxes) = (Arc::clone(shared), Arc::clone(&mailboxes));
             let counts = index < data;
-            let setup = Setup { counts, mailbox: Arc::clone(&mailbox), mailboxes, shared, metrics, log };
+            let setup =
+                Setup { counts, index, mailbox: Arc::clone(&mailbox), mailboxes, shared, metrics, log };
             let (running, told) = (Arc::clone(running), told.clone());
             let name = if counts { format!("tulle-{index}") } else { "tulle-admin".into() };
             let body = move || run(setup, &running, &told);

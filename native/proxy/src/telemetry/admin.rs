@@ -5,11 +5,13 @@
 //! rebound to 127.0.0.1 cannot read it; no answer allows another origin to read it either.
 
 mod config;
+mod endpoints;
 mod host;
 
 use super::exposition::METRICS_CONTENT_TYPE;
 use super::reason::Reason;
 pub use config::config_page;
+pub use endpoints::endpoints_page;
 use std::fmt::Write;
 use tulle_snapshot::wire::ListenerKind;
 
@@ -43,6 +45,8 @@ pub trait Facts {
     fn metrics(&self) -> String;
     /// The running configuration as JSON: [`config_page`].
     fn config(&self) -> String;
+    /// How each endpoint stands, as JSON: [`endpoints_page`].
+    fn endpoints(&self) -> String;
 }
 
 /// A complete answer, but for `date` and `connection`.
@@ -100,6 +104,13 @@ const PAGES: &[Page] = &[
         about: "what is running, as JSON, without secrets",
         content_type: "application/json",
         make: |facts| (200, facts.config()),
+    },
+    Page {
+        path: "/endpoints",
+        admin_only: true,
+        about: "how each endpoint stands, as JSON",
+        content_type: "application/json",
+        make: |facts| (200, facts.endpoints()),
     },
 ];
 

@@ -50,6 +50,9 @@ families! {
     POOL_REUSE: counter "tulle_pool_reuse_total", "Requests that found a pooled connection.";
     POOL_MISSES: counter "tulle_pool_misses_total", "Requests that needed a new connection.";
     RETRIES: counter "tulle_retries_total", "Attempts after a request's first.";
+    EVENTS: counter "tulle_service_events_total", "What happened to a service beside its requests: ejections, copies, retries not made and the like.";
+    ENDPOINTS: gauge "tulle_endpoints", "Endpoints of a service by how they stand: usable, ejected, unhealthy or draining.";
+    SERVICE_PANIC: gauge "tulle_service_panic", "1: so many endpoints would be ejected that they are used all the same.";
     AUTHORIZATION: counter "tulle_authorization_total", "Decisions of authorization; an empty policy: no allow policy let the caller in.";
     LOG_DROPPED: counter "tulle_access_log_dropped_total", "Access log lines lost: the queue was full, or writing failed.";
     PANICS: counter "tulle_panics_total", "Defects that cost a connection each.";
@@ -77,6 +80,7 @@ pub(super) fn render(out: &mut String, totals: &Totals, process: &ProcessFacts) 
     connections(&mut text, totals);
     listeners(&mut text, totals);
     services(&mut text, totals);
+    standings(&mut text, process);
     workers(&mut text, totals, process);
     configuration(&mut text, process);
     usage(&mut text, process);
@@ -160,6 +164,12 @@ fn services(text: &mut Text<'_>, totals: &Totals) {
     text.each(POOL_REUSE, "service", &totals.services, |total| total.pool_hits);
     text.each(POOL_MISSES, "service", &totals.services, |total| total.pool_misses);
     text.each(RETRIES, "service", &totals.services, |total| total.retries);
+    text.family(EVENTS);
+    for (service, total) in &totals.services {
+        for (event, count) in total.events() {
+            text.sample(EVENTS.name, &[("service", service), ("event", event.code())], count);
+        }
+    }
     text.family(AUTHORIZATION);
     for ([listener, policy, mode], (allowed, denied)) in &totals.decisions {
         for (decision, count) in [("allowed", *allowed), ("denied", *denied)] {
@@ -167,6 +177,19 @@ fn services(text: &mut Text<'_>, totals: &Totals) {
                 .map(|(name, value)| (name, value.as_ref()));
             text.sample(AUTHORIZATION.name, &with(labels, "decision", decision), count);
         }
+    }
+}
+
+fn standings(text: &mut Text<'_>, process: &ProcessFacts) {
+    text.family(ENDPOINTS);
+    for service in &process.services {
+        for (state, count) in service.counts() {
+            text.sample(ENDPOINTS.name, &[("service", &service.name), ("state", state)], count);
+        }
+    }
+    text.family(SERVICE_PANIC);
+    for service in &process.services {
+        text.sample(SERVICE_PANIC.name, &[("service", &service.name)], u64::from(service.panics));
     }
 }
 

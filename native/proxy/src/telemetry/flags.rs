@@ -44,6 +44,10 @@ flags! {
     CLOSE = 12, "close";
     /// It is a whole connection, forwarded or refused as one; no request was read.
     CONNECTION = 13, "connection";
+    /// A fault on purpose was done to it.
+    FAULT = 14, "fault";
+    /// A second attempt was made beside a slow first one.
+    HEDGED = 15, "hedged";
 }
 
 impl Flags {

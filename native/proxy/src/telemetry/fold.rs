@@ -1,5 +1,6 @@
 //! Sums over all workers, by name and in the order of names.
 
+use super::event::ServiceEvent;
 use super::histogram::Distribution;
 use super::reason::Reason;
 use super::series::Key;
@@ -41,9 +42,15 @@ pub(super) struct ServiceTotals {
     pub(super) pool_hits: u64,
     pub(super) pool_misses: u64,
     pub(super) retries: u64,
+    events: Vec<u64>,
 }
 
 impl ServiceTotals {
+    /// Events that occurred, and how often.
+    pub(super) fn events(&self) -> impl Iterator<Item = (ServiceEvent, u64)> + '_ {
+        ServiceEvent::ALL.iter().copied().zip(self.events.iter().copied()).filter(|(_, count)| *count > 0)
+    }
+
     /// Connections open now.
     pub(super) const fn active(&self) -> u64 {
         self.opened.saturating_sub(self.closed)
@@ -119,6 +126,10 @@ impl Totals {
             total.pool_hits += counters.pool_hits.read();
             total.pool_misses += counters.pool_misses.read();
             total.retries += counters.retries.read();
+            total.events.resize(ServiceEvent::ALL.len(), 0);
+            for (sum, counter) in total.events.iter_mut().zip(&counters.events) {
+                *sum += counter.read();
+            }
         }
     }
 

@@ -47,6 +47,68 @@ pub struct ProcessFacts {
     pub memory_limit: Option<u64>,
     /// 0: none; 1: no connections are accepted; 2: no requests either.
     pub memory_pressure: u8,
+    /// How the endpoints of each service stand.
+    pub services: Vec<ServiceFacts>,
+}
+
+/// How the endpoints of a service stand.
+#[derive(Debug, Clone, Default)]
+pub struct ServiceFacts {
+    /// The service.
+    pub name: String,
+    /// Its endpoints, in the order of the snapshot; one per address.
+    pub endpoints: Vec<EndpointFacts>,
+    /// So many would be ejected that they are used all the same.
+    pub panics: bool,
+}
+
+/// How an endpoint stands.
+#[derive(Debug, Clone)]
+pub struct EndpointFacts {
+    /// `ip:port`, or `unix:` and a path.
+    pub address: String,
+    /// How it stands.
+    pub state: EndpointState,
+    /// What the last health check that failed found, while the endpoint is unhealthy.
+    pub why: &'static str,
+}
+
+/// How an endpoint stands, the worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndpointState {
+    /// Health checks fail.
+    Unhealthy,
+    /// Left out for its errors.
+    Ejected,
+    /// It takes only clients whose cookie names it.
+    Draining,
+    /// It takes requests.
+    Usable,
+}
+
+impl EndpointState {
+    const ALL: [Self; 4] = [Self::Usable, Self::Ejected, Self::Unhealthy, Self::Draining];
+
+    /// Its name in metrics and pages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unhealthy => "unhealthy",
+            Self::Ejected => "ejected",
+            Self::Draining => "draining",
+            Self::Usable => "usable",
+        }
+    }
+}
+
+impl ServiceFacts {
+    /// How many endpoints stand how.
+    pub(super) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        EndpointState::ALL.into_iter().map(|state| {
+            let count = self.endpoints.iter().filter(|endpoint| endpoint.state == state).count();
+            (state.name(), count as u64)
+        })
+    }
 }
 
 /// What the operating system says of this process; none where it does not say.

@@ -143,11 +143,21 @@ reasons! {
     UpstreamTls = "upstream_tls", 502, 14, "UH", Upstream;
     /// The endpoint closed or reset before its answer was complete.
     UpstreamReset = "upstream_reset", 502, 14, "UR", Upstream;
+    /// An attempt ended with a status that the rule retries; never how a request ends.
+    UpstreamStatus = "upstream_status", 502, 14, "US", Upstream;
+    /// The rule limits how many requests pass.
+    RateLimited = "rate_limited", 429, 8, "RL", Client;
+    /// A fault on purpose; its status is the rule's.
+    Fault = "fault", 0, 14, "FI", None;
+    /// The service is at its adaptive limit, and others come first.
+    Shed = "shed", 503, 14, "SH", Ours;
     /// The endpoint's answer breaks the protocol.
     UpstreamProtocolError = "upstream_protocol_error", 502, 13, "UE", Upstream;
     /// No response head within the rule's time.
     RequestTimeout = "request_timeout", 504, 4, "RT", Upstream;
-    /// The time that a gRPC client gave its call was up.
+    /// No response head within the rule's time for one attempt, and no further attempt.
+    PerTryTimeout = "per_try_timeout", 504, 4, "TT", Upstream;
+    /// The time that the caller gave its request was up.
     DeadlineExceeded = "deadline_exceeded", 504, 4, "DE", Upstream;
     /// Neither side sent a byte for too long.
     StreamIdle = "stream_idle", 504, 4, "SI", Upstream;

@@ -4,6 +4,7 @@
 //! configuration that changes a lot from growing memory and scrapes without end.
 
 use super::counter::Counter;
+use super::event::ServiceEvent;
 use super::histogram::Histogram;
 use super::reason::Reason;
 use foldhash::fast::RandomState;
@@ -88,6 +89,7 @@ pub struct ServiceCounters {
     pub(super) pool_hits: Counter,
     pub(super) pool_misses: Counter,
     pub(super) retries: Counter,
+    pub(super) events: [Counter; ServiceEvent::ALL.len()],
 }
 
 impl ServiceCounters {
@@ -100,6 +102,7 @@ impl ServiceCounters {
             pool_hits: Counter::default(),
             pool_misses: Counter::default(),
             retries: Counter::default(),
+            events: std::array::from_fn(|_| Counter::default()),
         }
     }
 
@@ -116,6 +119,18 @@ impl ServiceCounters {
     /// A connection could not be established.
     pub fn connection_failed(&self) {
         self.failed.add(1);
+    }
+
+    /// An attempt is made after one that failed.
+    pub fn retried(&self) {
+        self.retries.add(1);
+    }
+
+    /// Something happened to the service.
+    pub fn happened(&self, event: ServiceEvent) {
+        if let Some(counter) = self.events.get(event.index()) {
+            counter.add(1);
+        }
     }
 
     /// A request found a pooled connection.

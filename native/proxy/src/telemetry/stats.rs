@@ -103,6 +103,7 @@ struct Service<'a> {
     connections: UpstreamConnections,
     pool: Pool,
     retries: u64,
+    events: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Serialize)]
@@ -256,6 +257,7 @@ fn service<'a>(name: &'a str, total: &ServiceTotals) -> Service<'a> {
         },
         pool: Pool { reused: total.pool_hits, misses: total.pool_misses },
         retries: total.retries,
+        events: total.events().map(|(event, count)| (event.code(), count)).collect(),
     }
 }
 

@@ -102,11 +102,6 @@ impl WorkerMetrics {
         if let Some(listener) = self.listeners.by_id(usize::from(record.listener)) {
             count_reason(listener, record);
         }
-        if record.attempts.made() > 1
-            && let Some(service) = self.services.by_id(usize::from(record.service))
-        {
-            service.retries.add(u64::from(record.attempts.made() - 1));
-        }
         for (policy, denied) in decisions(record).into_iter().flatten() {
             let ids = u64::from(record.listener) << 16 | u64::from(policy);
             let key = || decision_key(names, record, policy);
@@ -133,11 +128,6 @@ impl WorkerMetrics {
         if let Some(listener) = names.listener(record.listener).and_then(|name| self.listeners.by_name(name))
         {
             count_reason(listener, record);
-        }
-        if record.attempts.made() > 1
-            && let Some(service) = names.service(record.service).and_then(|name| self.services.by_name(name))
-        {
-            service.retries.add(u64::from(record.attempts.made() - 1));
         }
         for (policy, denied) in decisions(record).into_iter().flatten() {
             let key = decision_key(&names, record, policy);

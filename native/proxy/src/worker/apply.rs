@@ -17,12 +17,14 @@ impl Worker {
     /// Serves by `running` from now on. Requests under way end by what they began with.
     pub(super) fn apply(&mut self, running: &Arc<Running>, sockets: Vec<(usize, Listening)>) {
         self.setup.metrics.rebind(Arc::clone(&running.core.names));
-        let config = Rc::new(WorkerConfig::new(running, &self.setup.metrics));
+        let config =
+            Rc::new(WorkerConfig::new(running, &self.setup.metrics, self.setup.index, Some(&self.config)));
         // What still waits at a listener that goes was let in by what was.
         self.close_unnamed_listeners(&config);
         let before = std::mem::replace(&mut self.config, config);
         self.note_orphans(&before);
         self.bind_pools();
+        self.recount();
         for (index, socket) in sockets {
             if let Some(listener) = self.config.listeners.get(index) {
                 let name = Arc::clone(&listener.name);

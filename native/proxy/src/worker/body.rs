@@ -151,6 +151,11 @@ impl Body {
         Self { source: Source::Empty, sink: Sink::Plain, done: true, bytes: 0 }
     }
 
+    /// Whether no length was announced, so that HTTP/1 has it in chunks.
+    pub(crate) fn lacks_length(&self) -> bool {
+        matches!(self.source, Source::Chunked(_) | Source::Stream { left: None, .. })
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         self.done
     }

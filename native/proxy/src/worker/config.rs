@@ -1,24 +1,27 @@
 //! The running configuration as one worker holds it: its own handles, balancers and pool bindings.
 
 use super::conn::{Conn, Role};
+use super::service;
+pub(crate) use super::service::WorkerService;
 use crate::certificates;
-use crate::running::{Place, Places, PoolKey, Proxies, Running};
-use crate::shared::{Count, ServiceCounts};
-use crate::slab::Id;
-use crate::telemetry::{ListenerCounters, ServiceCounters, WorkerMetrics};
-use std::cell::{Cell, RefCell};
+use crate::clock::Nanos;
+use crate::rules::RuleCounts;
+use crate::running::{PoolKey, Proxies, Running};
+use crate::shared::Count;
+use crate::telemetry::{ListenerCounters, WorkerMetrics};
+use foldhash::fast::RandomState;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
-use tulle_decide::balance::{Balancer, Candidates, balancer};
 use tulle_decide::forward::Forward;
 use tulle_decide::http::{Edits, HeadLimits};
 use tulle_decide::policy::Authorizer;
+use tulle_decide::retry::{Hedger, WorkerBudget};
 use tulle_decide::route::{Router, RuleId, RulePlan};
-use tulle_snapshot::wire::{
-    ForwardedHeaders, Limits, ListenerKind, PathRules, PoolLimits, ProxyVersion, ServiceProtocol,
-};
+use tulle_snapshot::wire::{ForwardedHeaders, Limits, ListenerKind, PathRules};
 
 /// What a worker serves by; requests hold on to the one that they began with.
 pub(crate) struct WorkerConfig {
@@ -26,6 +29,36 @@ pub(crate) struct WorkerConfig {
     pub(crate) generation: u32,
     pub(crate) listeners: Vec<Rc<WorkerListener>>,
     pub(crate) services: Vec<Rc<WorkerService>>,
+    /// Which worker it is.
+    worker: usize,
+    /// Those that were used.
+    rules: RefCell<HashMap<u32, Rc<WorkerRule>, RandomState>>,
+}
+
+/// What a worker counts for a rule.
+pub(crate) struct WorkerRule {
+    pub(crate) counts: Arc<RuleCounts>,
+    budget: RefCell<Option<WorkerBudget>>,
+    worker: usize,
+}
+
+impl WorkerRule {
+    /// A first attempt is made.
+    pub(crate) fn count_request(&self, now: Nanos) {
+        if let Some(budget) = self.budget.borrow_mut().as_mut() {
+            budget.request(now.0);
+        }
+    }
+
+    /// Takes a retry from the budget, if there is one left.
+    pub(crate) fn charge_retry(&self, now: Nanos) -> bool {
+        self.budget.borrow_mut().as_mut().is_none_or(|budget| budget.charge(now.0))
+    }
+
+    /// What decides about a second attempt beside a slow first one.
+    pub(crate) fn hedger(&self) -> Option<MutexGuard<'_, Hedger>> {
+        self.counts.hedger(self.worker)
+    }
 }
 
 /// A listener, as its connections see it.
@@ -53,45 +86,51 @@ pub(crate) struct WorkerListener {
     pub(crate) proxies: Option<Arc<Proxies>>,
 }
 
-/// A service, as its connections see it.
-pub(crate) struct WorkerService {
-    pub(crate) index: u16,
-    pub(crate) counters: Arc<ServiceCounters>,
-    pub(crate) counts: Arc<ServiceCounts>,
-    pub(crate) tls: Option<Arc<certificates::Client>>,
-    /// Its endpoints speak HTTP/2.
-    pub(crate) http2: bool,
-    pub(crate) connect_timeout_ms: u32,
-    /// The PROXY header that its connections begin with.
-    pub(crate) proxy_header: Option<ProxyVersion>,
-    /// The idle connections are this worker's share.
-    pub(crate) pool: PoolLimits,
-    pub(crate) name: Arc<str>,
-    places: Arc<Places>,
-    /// Of the whole service, then of each subset.
-    balancers: Vec<RefCell<Box<dyn Balancer + Send>>>,
-    /// By place: the worker's pool.
-    pools: Vec<Cell<Option<Id>>>,
-}
-
 /// The time limits of a rule.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct TimeLimits {
     pub(crate) request: Option<Duration>,
     pub(crate) stream_idle: Option<Duration>,
+    /// Of one attempt.
+    pub(crate) per_try: Option<Duration>,
 }
 
 impl WorkerConfig {
-    pub(crate) fn new(running: &Arc<Running>, metrics: &WorkerMetrics) -> Self {
+    pub(crate) fn new(
+        running: &Arc<Running>,
+        metrics: &WorkerMetrics,
+        worker: usize,
+        before: Option<&Self>,
+    ) -> Self {
         let snapshot = &running.core.snapshot;
         let listeners = (0..snapshot.listeners.len()).filter_map(|index| listener(running, index, metrics));
-        let services = (0..snapshot.services.len()).filter_map(|index| service(running, index, metrics));
+        let known = |index: usize| {
+            let name = snapshot.services.get(index)?.name.as_str();
+            service::named(&before?.services, name).map(|service| &**service)
+        };
+        let services = (0..snapshot.services.len())
+            .filter_map(|index| WorkerService::new(running, index, metrics, known(index)));
         Self {
             generation: running.core.names.generation(),
             listeners: listeners.map(Rc::new).collect(),
             services: services.map(Rc::new).collect(),
             running: Arc::clone(running),
+            worker,
+            rules: RefCell::default(),
         }
+    }
+
+    /// What is counted for a rule.
+    pub(crate) fn counts(&self, rule: RuleId) -> Option<Rc<WorkerRule>> {
+        let mut rules = self.rules.borrow_mut();
+        if let Some(known) = rules.get(&rule.0) {
+            return Some(Rc::clone(known));
+        }
+        let counts = self.running.book.counts(&self.running.core, rule)?;
+        let budget = RefCell::new(counts.budget.handle(self.worker));
+        let made = Rc::new(WorkerRule { counts, budget, worker: self.worker });
+        rules.insert(rule.0, Rc::clone(&made));
+        Some(made)
     }
 
     pub(crate) fn listener_named(&self, name: &str) -> Option<&Rc<WorkerListener>> {
@@ -144,44 +183,6 @@ impl WorkerListener {
     }
 }
 
-impl WorkerService {
-    /// Picks a place for an attempt.
-    pub(crate) fn pick(&self, subset: Option<u32>, tried: &[u32], random: u64) -> Option<u32> {
-        let which = subset.map_or(0, |subset| subset as usize + 1);
-        let members = self.places.members.get(which)?;
-        let candidates = Candidates { members, usable: None, tried };
-        let picked = self.balancers.get(which)?.borrow_mut().pick(&candidates, random)?;
-        u32::try_from(picked).ok()
-    }
-
-    pub(crate) fn place(&self, place: u32) -> Option<&Place> {
-        self.places.list.get(place as usize)
-    }
-
-    pub(crate) fn pool_of(&self, place: u32) -> Option<Id> {
-        self.pools.get(place as usize)?.get()
-    }
-
-    pub(crate) fn pools(&self) -> impl Iterator<Item = Id> + '_ {
-        self.pools.iter().filter_map(Cell::get)
-    }
-
-    fn keys(&self) -> impl Iterator<Item = PoolKey> + '_ {
-        let tls = self.tls.as_ref().map_or(0, |tls| tls.serial);
-        self.places.list.iter().map(move |place| PoolKey {
-            service: Arc::clone(&self.name),
-            address: place.address.clone(),
-            tls,
-        })
-    }
-
-    pub(crate) fn bind_pools(&self, mut bind: impl FnMut(&PoolKey) -> Id) {
-        for (key, pool) in self.keys().zip(&self.pools) {
-            pool.set(Some(bind(&key)));
-        }
-    }
-}
-
 fn listener(running: &Arc<Running>, index: usize, metrics: &WorkerMetrics) -> Option<WorkerListener> {
     let wire = running.core.snapshot.listeners.get(index)?;
     let core = running.core.listeners.get(index)?;
@@ -206,32 +207,5 @@ fn listener(running: &Arc<Running>, index: usize, metrics: &WorkerMetrics) -> Op
         authorizer: core.authorizer.clone(),
         forward: core.forward.clone(),
         proxies: core.proxies.clone(),
-    })
-}
-
-fn service(running: &Arc<Running>, index: usize, metrics: &WorkerMetrics) -> Option<WorkerService> {
-    let wire = running.core.snapshot.services.get(index)?;
-    let places = Arc::clone(running.places.get(index)?);
-    let id = u16::try_from(index).ok()?;
-    Some(WorkerService {
-        index: id,
-        counters: Arc::clone(metrics.service(index)?),
-        counts: Arc::clone(running.service_counts.get(index)?),
-        tls: running.tls.client.get(index)?.clone(),
-        http2: matches!(wire.protocol, ServiceProtocol::Http2 | ServiceProtocol::Grpc),
-        connect_timeout_ms: wire.connect_timeout_ms,
-        proxy_header: wire.send_proxy_protocol,
-        pool: PoolLimits {
-            idle_per_endpoint: wire.pool.idle_per_endpoint.div_ceil(running.core.snapshot.workers),
-            ..wire.pool
-        },
-        name: wire.name.as_str().into(),
-        balancers: places
-            .members
-            .iter()
-            .map(|_| RefCell::new(balancer(wire.load_balancing.policy)))
-            .collect(),
-        pools: places.list.iter().map(|_| Cell::new(None)).collect(),
-        places,
     })
 }

@@ -2,7 +2,8 @@
 
 use super::Worker;
 use super::config::TimeLimits;
-use super::conn::{Carries, Phase, Role, State};
+use super::conn::{Phase, Role, State};
+use super::exchange::{Carries, Exchange};
 use crate::clock::Nanos;
 use crate::slab::Id;
 use crate::telemetry::{Flags, Reason};
@@ -18,6 +19,7 @@ impl Worker {
         if self.accept_again.is_some_and(|again| again <= self.now) {
             self.resume_accepting();
         }
+        self.end_late_copies();
         while let Some(entry) = self.timers.pop(self.now) {
             let id = entry.1;
             let Some(conn) = self.conns.get_mut(id) else { continue };
@@ -60,16 +62,20 @@ impl Worker {
         self.arm(exchange);
     }
 
+    /// An attempt begins to connect: its own limit of time runs.
+    pub(super) fn arm_attempt(&mut self, exchange: Id) {
+        if self.exchanges.get(exchange).is_some_and(|x| !x.is_connection()) {
+            self.arm(exchange);
+        }
+    }
+
     /// Sets the deadline without news.
     pub(super) fn arm(&mut self, exchange: Id) {
         let now = self.now;
         let Some(x) = self.exchanges.get_mut(exchange).filter(|x| !x.ghost) else { return };
-        // What no rule was found for is answered at once; but a client of HTTP/2 may not take the answer.
-        let patience = Duration::from_millis(u64::from(x.listener.limits.idle_timeout_ms));
-        let unruled = TimeLimits { request: None, stream_idle: Some(patience) };
-        let Some(limits) = x.limits().or(x.is_stream().then_some(unruled)) else { return };
+        let Some(limits) = x.limits().or_else(|| x.unruled()) else { return };
         let idle = limits.stream_idle.map(|idle| x.moved.after(idle));
-        let due = if let Some(until) = x.waits_until {
+        let due = if let Some(until) = x.waits_until.or(x.rests_until) {
             Some(until)
         } else if x.tunnel.open
             || x.tunnel.streamed
@@ -87,9 +93,12 @@ impl Worker {
             // A body that is still coming is judged by its rate as well.
             Some(x.window.0.after_ms(RATE_WINDOW_MS).min(idle.unwrap_or(Nanos(u64::MAX))))
         };
+        let call_ends = x.call_ends.filter(|_| x.grpc || !x.head_sent);
+        let sooner = [x.try_due(&limits), call_ends, x.paced_until, x.hedges_at];
+        let due = due.into_iter().chain(sooner.into_iter().flatten()).min();
         let client = x.client;
         if x.is_stream() {
-            x.due = due.into_iter().chain(x.call_ends).min();
+            x.due = due;
             if let Some(due) = x.due {
                 self.bring_forward(client, due);
             }
@@ -105,8 +114,25 @@ impl Worker {
     pub(super) fn exchange_due(&mut self, exchange: Id) {
         let now = self.now;
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
-        if x.waits_until.is_some() {
+        let ends = x.call_ends.is_some_and(|ends| ends <= now);
+        if let Some(until) = x.waits_until.filter(|_| !ends) {
+            if until > now {
+                return self.arm(exchange);
+            }
             return self.answer(exchange, Reason::QueueTimeout);
+        }
+        if x.rests_until.is_some() && !ends {
+            return self.rested(exchange);
+        }
+        if x.paced_until.is_some_and(|until| until <= now) {
+            x.paced_until = None;
+            self.arm(exchange);
+            return self.answer_may_go_on(exchange);
+        }
+        if x.hedges_at.is_some_and(|at| at <= now) && !ends {
+            x.hedges_at = None;
+            self.arm(exchange);
+            return self.hedge(exchange);
         }
         if x.ends_at.is_some_and(|end| end <= now) {
             return self.end_tunnel(exchange, Reason::Draining);
@@ -117,16 +143,33 @@ impl Worker {
         if x.tunnel.open {
             return self.close_tunnel(exchange, Reason::StreamIdle, false);
         }
-        if x.call_ends.is_some_and(|ends| ends <= now) {
+        if (x.grpc || !x.head_sent) && x.call_ends.is_some_and(|ends| ends <= now) {
             x.record.flags.insert(Flags::TIMEOUT);
             return self.attempt_failed(exchange, Reason::DeadlineExceeded);
         }
-        let silent =
-            x.limits().and_then(|limits| limits.stream_idle).is_some_and(|idle| x.moved.after(idle) <= now);
-        if x.request.is_done() || x.grpc || x.tunnel.streamed || silent {
-            return self.time_out(exchange);
+        let limits = x.limits().or_else(|| x.unruled());
+        let overdue = limits.as_ref().and_then(|limits| x.answer_due(limits)).is_some_and(|due| due <= now);
+        let try_over = limits.as_ref().and_then(|limits| x.try_due(limits)).is_some_and(|due| due <= now);
+        if try_over && !overdue {
+            x.record.flags.insert(Flags::TIMEOUT);
+            return self.attempt_failed(exchange, Reason::PerTryTimeout);
         }
-        // Is it the client that is slow, or the upstream that does not take more?
+        let silent =
+            limits.and_then(|limits| limits.stream_idle).is_some_and(|idle| x.moved.after(idle) <= now);
+        let waits_for_answer = !x.head_sent && (x.request.is_done() || x.grpc);
+        let late = if waits_for_answer { overdue } else { silent };
+        match (late, x.request.is_done() || x.grpc || x.tunnel.streamed) {
+            (true, _) => self.time_out(exchange),
+            // It was set for what is over by now.
+            (false, true) => self.arm(exchange),
+            (false, false) => self.body_due(exchange),
+        }
+    }
+
+    /// A body is still coming: is it the client that is slow, or the upstream that does not take more?
+    fn body_due(&mut self, exchange: Id) {
+        let now = self.now;
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
         let came = x.request.bytes - x.window.1;
         let (bytes, listener) = (x.request.bytes, Rc::clone(&x.listener));
         let blocked = self.upstream_room(exchange) == 0;
@@ -152,5 +195,13 @@ impl Worker {
         x.record.flags.insert(Flags::TIMEOUT);
         let reason = if x.head_sent { Reason::StreamIdle } else { Reason::RequestTimeout };
         self.attempt_failed(exchange, reason);
+    }
+}
+
+impl Exchange {
+    /// What no rule was found for is answered at once; but a client of HTTP/2 may not take the answer.
+    fn unruled(&self) -> Option<TimeLimits> {
+        let patience = Duration::from_millis(u64::from(self.listener.limits.idle_timeout_ms));
+        self.is_stream().then(|| TimeLimits { stream_idle: Some(patience), ..TimeLimits::default() })
     }
 }

@@ -3,16 +3,28 @@
 use super::Worker;
 use super::config::WorkerService;
 use super::conn::{Role, State};
+use super::service::Wanted;
 use crate::clock;
 use crate::mailbox::Message;
+use crate::running::Place as Facts;
 use crate::slab::Id;
-use crate::telemetry::{Flags, NONE_32, Reason};
+use crate::telemetry::{Flags, Reason};
 use std::rc::Rc;
 use std::sync::Arc;
+use tulle_decide::circuit::Held;
 use tulle_decide::http::Fields;
-use tulle_decide::retry::{
-    Advice, Exposure, Failure, Next, Replay, Resent, RetryFacts, Reused, may_resend, next,
-};
+
+/// How many places that are full are passed over, before a request waits.
+const FULL_PLACES: usize = 8;
+
+/// Where an attempt goes.
+enum Place {
+    At(u32),
+    /// Nowhere yet: all have as much as they may.
+    Full,
+    /// Nowhere: nobody may be picked.
+    None,
+}
 
 /// How much of a request is kept for another attempt.
 const REPLAY_BYTES: usize = 64 * 1024;
@@ -22,17 +34,39 @@ impl Worker {
     pub(super) fn attempt(&mut self, exchange: Id, fresh: bool) {
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
         let Some(service) = x.service.clone() else { return };
-        let Some(place) = service.pick(x.subset, &x.tried, self.random.next()) else {
-            return self.answer(exchange, Reason::NoEndpoint);
+        x.attempts += 1;
+        // Not once more for one that has waited, or whose pooled connection had died.
+        if x.attempts == 1 && x.waits_until.is_none() && !x.resent {
+            let counts = x.counts.clone();
+            if let Err(reason) = self.let_in(exchange, &service) {
+                return self.answer(exchange, reason);
+            }
+            if let Some(counts) = counts {
+                counts.count_request(self.now);
+            }
+        }
+        if !self.admit_request(exchange, &service) {
+            self.wait_for_room(exchange, &service);
+            if self.exchanges.get(exchange).is_some_and(|x| x.waits_until.is_some()) {
+                self.take_ticket(exchange, &service);
+            }
+            return;
+        }
+        let place = match self.place_for(exchange, &service) {
+            Place::At(place) => place,
+            Place::Full => return self.wait_for_room(exchange, &service),
+            Place::None => return self.answer(exchange, Reason::NoEndpoint),
         };
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
         x.attempt_began = self.now;
         x.place = place;
-        x.sent = false;
+        (x.sent, x.request_broken) = (false, false);
         let (Some(facts), Some(pool)) = (service.place(place), service.pool_of(place)) else {
             return self.answer(exchange, Reason::NoEndpoint);
         };
-        x.attempts += 1;
         x.record.endpoint = facts.endpoint;
+        self.attempt_begins(exchange);
+        self.plan_hedge(exchange);
         if service.http2 {
             return self.attempt_stream(exchange, &service, facts, pool);
         }
@@ -41,33 +75,73 @@ impl Worker {
             return self.attached(exchange, id, true);
         }
         service.counters.pool_miss();
-        if !self.admit_connection(&service) {
+        let Some(held) = self.admit_connection(&service, facts) else {
             return self.wait_for_room(exchange, &service);
-        }
-        match self.connect(State::Connecting(exchange), &service, facts, pool) {
+        };
+        match self.connect(State::Connecting(exchange), &service, facts, (pool, held)) {
             Ok(id) => {
-                self.stop_waiting(exchange);
+                self.leave_queue(exchange);
                 if let Some(x) = self.exchanges.get_mut(exchange) {
                     x.upstream = Some(id);
                     x.reused = false;
                 }
+                self.arm_attempt(exchange);
             }
-            Err(reason) => {
-                service.counts.connections.leave();
-                self.attempt_failed(exchange, reason);
-            }
+            Err(reason) => self.attempt_failed(exchange, reason),
         }
     }
 
-    /// One more connection to the service, if there may be one, or if an idle one can make room for it.
-    pub(super) fn admit_connection(&mut self, service: &WorkerService) -> bool {
+    /// A place for an attempt: one that waits for a probe, or one that balancing picks and that may have one more.
+    fn place_for(&mut self, exchange: Id, service: &Rc<WorkerService>) -> Place {
+        let Some(x) = self.exchanges.get(exchange) else { return Place::None };
+        let subset = x.subset;
+        if let Some(place) = self.take_probe(exchange, service) {
+            if let Some(x) = self.exchanges.get_mut(exchange) {
+                x.probes = true;
+                x.cookie_due = service.affinity.is_some() && x.named != Some(place);
+            }
+            return Place::At(place);
+        }
+        let (now, random) = (self.now, &mut self.random);
+        let Some(x) = self.exchanges.get_mut(exchange) else { return Place::None };
+        let tried = x.tried.len();
+        let mut found = Place::None;
+        // Those that are full are passed over like those that were tried.
+        for _ in 0..FULL_PLACES {
+            let wanted =
+                Wanted { subset, random: random.next(), key: x.key, now, tried: &x.tried, named: x.named };
+            let Some(picked) = service.pick(&wanted) else { break };
+            let full_before = x.tried.get(tried..).unwrap_or_default().contains(&picked.endpoint);
+            if full_before {
+                break;
+            }
+            if service.has_room(picked.endpoint, x) {
+                x.cookie_due = picked.cookie_due;
+                found = Place::At(picked.endpoint);
+                break;
+            }
+            x.tried.push(picked.endpoint);
+            found = Place::Full;
+        }
+        x.tried.truncate(tried);
+        found
+    }
+
+    /// One more connection to the place, if there may be one, or if an idle one can make room for it.
+    pub(super) fn admit_connection(&mut self, service: &WorkerService, place: &Facts) -> Option<Held> {
+        let circuit = &place.standing.circuit;
+        let held = circuit.connection(&service.circuit)?;
         let admitted = || service.counts.connections.admit(service.pool.connections);
-        admitted() || self.make_room(&service.name) && admitted()
+        if admitted() || self.make_room(&service.name) && admitted() {
+            return Some(held);
+        }
+        circuit.connections().leave(held);
+        None
     }
 
     /// There is a connection: sends what is there of the request.
     pub(super) fn attached(&mut self, exchange: Id, id: Id, reused: bool) {
-        self.stop_waiting(exchange);
+        self.leave_queue(exchange);
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
         let Some(conn) = self.conns.get_mut(id) else { return };
         if let (Role::Upstream(upstream), Some(service)) = (&mut conn.role, &x.service) {
@@ -87,6 +161,12 @@ impl Worker {
         if reused {
             x.record.flags.insert(Flags::POOLED);
         }
+        if x.is_connection() || x.connect {
+            // More than that there is a connection is never known of it.
+            self.note_answer(exchange, (false, false), None);
+        }
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
         if x.is_connection() {
             return self.dialled(exchange);
         }
@@ -97,7 +177,8 @@ impl Worker {
         if x.connect {
             return self.open_connect_tunnel(exchange);
         }
-        if conn.link.send(&[&x.replay], &mut self.io).is_err() {
+        let (head, body) = x.for_this_hop(self.now, &mut self.scratch.head);
+        if conn.link.send(&[head, body], &mut self.io).is_err() {
             return self.attempt_failed(exchange, Reason::UpstreamReset);
         }
         self.request_wanted(exchange);
@@ -107,14 +188,23 @@ impl Worker {
     /// As many connections to the service as may be: waits for one, within bounds.
     pub(super) fn wait_for_room(&mut self, exchange: Id, service: &Rc<WorkerService>) {
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        if x.detached {
+            return self.end_exchange(exchange, Reason::PendingFull);
+        }
         x.attempts = x.attempts.saturating_sub(1);
+        let service = Rc::clone(service);
+        self.attempt_over(exchange);
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
         if x.waits_until.is_none() {
             if !service.counts.waiting.0.admit(service.pool.pending) {
                 return self.answer(exchange, Reason::PendingFull);
             }
             x.waits_until = Some(self.now.after_ms(service.pool.queue_timeout_ms));
+            x.queued = true;
             self.arm(exchange);
-            self.ask_for_room(service);
+            if service.counts.connections.now() >= service.pool.connections {
+                self.ask_for_room(&service);
+            }
         }
         self.waiting.push_back(exchange);
     }
@@ -136,33 +226,34 @@ impl Worker {
         true
     }
 
-    /// It waits no more, whatever came of it.
-    pub(super) fn stop_waiting(&mut self, exchange: Id) {
-        if let Some(x) = self.exchanges.get_mut(exchange)
-            && x.waits_until.take().is_some()
-            && let Some(service) = &x.service
-        {
-            service.counts.waiting.0.leave();
-        }
-    }
-
-    /// Lets those that wait try again, in order; those still without room wait on.
+    /// Lets those that wait try again, in order, where something has ended since; those still without room wait on.
     pub(super) fn serve_waiting(&mut self) {
+        if self.waiting.is_empty() || !(self.room || self.look_for_room <= self.now) {
+            return;
+        }
+        self.room = false;
+        self.look_for_room = self.now.after_ms(super::ROOM_MS);
         for _ in 0..self.waiting.len() {
             let Some(exchange) = self.waiting.pop_front() else { return };
             let Some(x) = self.exchanges.get(exchange).filter(|x| x.waits_until.is_some()) else { continue };
-            let service = x.service.as_ref();
-            let full = service.is_some_and(|s| {
-                s.counts.connections.now() >= s.pool.connections
-                    && self.idle_of(s).is_none()
-                    && !self.takes_streams(s)
-            });
-            if full {
+            let counted = x.admitted.is_some();
+            if x.service.as_ref().is_some_and(|service| self.is_full(service, counted)) {
                 self.waiting.push_back(exchange);
             } else {
                 self.attempt(exchange, false);
             }
         }
+    }
+
+    /// Whether a request to the service has to wait, as far as can be told without picking a place.
+    fn is_full(&self, service: &WorkerService, counted: bool) -> bool {
+        let requests = service.circuit.requests.filter(|_| !counted);
+        if requests.is_some_and(|most| service.counts.circuit.requests().now() >= most) {
+            return true;
+        }
+        service.counts.connections.now() >= service.pool.connections
+            && self.idle_of(service).is_none()
+            && !self.takes_streams(service)
     }
 
     /// Sends body bytes on, and keeps them for another attempt while they fit.
@@ -182,7 +273,12 @@ impl Worker {
             x.replayable = false;
             self.io.pool.give(std::mem::take(&mut x.replay));
         }
+        if step.done && x.copy.is_some() {
+            self.send_copy(exchange);
+        }
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
         let Some(id) = x.upstream else { return };
+        let parts = x.request.frame(step, data, &mut prefix);
         let Some(conn) = self.conns.get_mut(id) else { return };
         if let (Some(stream), Some(mux)) = (x.upstream_stream, conn.mux.as_mut()) {
             let trailers = if step.done { x.request.trailers() } else { b"" };
@@ -208,94 +304,5 @@ impl Worker {
             }
             self.queue(upstream);
         }
-    }
-
-    /// An attempt came to nothing: another one, or an answer of our own, or a cut one.
-    pub(super) fn attempt_failed(&mut self, exchange: Id, reason: Reason) {
-        self.count_failure(exchange, reason);
-        self.drop_upstream(exchange);
-        let Some(x) = self.exchanges.get_mut(exchange) else { return };
-        if x.ghost {
-            return self.end_exchange(exchange, Reason::ClientClosed);
-        }
-        if x.head_sent {
-            return self.truncate(exchange, reason);
-        }
-        match self.another_try(exchange, reason) {
-            Some(fresh) => self.attempt(exchange, fresh),
-            None => self.answer(exchange, reason),
-        }
-    }
-
-    /// Whether there is another attempt, and whether it needs a fresh connection.
-    fn another_try(&mut self, exchange: Id, reason: Reason) -> Option<bool> {
-        let x = self.exchanges.get_mut(exchange)?;
-        let failure = match reason {
-            Reason::ConnectFailure | Reason::ConnectTimeout | Reason::UpstreamTls => Failure::Connect,
-            Reason::UpstreamReset => Failure::Reset,
-            _ => return None,
-        };
-        if x.is_connection() {
-            return x.dials_again(failure);
-        }
-        let facts = RetryFacts {
-            attempts_made: x.attempts,
-            failure,
-            exposure: if x.sent { Exposure::Something } else { Exposure::Nothing },
-            method: x.record.method.as_bytes(),
-            idempotency_key: x.idempotency_key,
-            replay: if x.replayable { Replay::Complete } else { Replay::Lost },
-            advice: Advice::None,
-            left_ns: None,
-        };
-        let policy = x.config.rule(x.rule?)?.retry;
-        let reused = if x.reused { Reused::Yes } else { Reused::No };
-        let resent = if x.resent { Resent::Yes } else { Resent::No };
-        if may_resend(reused, resent, &facts) {
-            // The pooled connection died of old age; the endpoint is as good as before, and this does not count.
-            x.resent = true;
-            x.attempts -= 1;
-        } else if let Next::Retry { .. } = next(&policy, &facts, 0, || Ok(())) {
-            x.tried.push(x.place);
-            x.record.flags.insert(Flags::RETRIED);
-        } else {
-            return None;
-        }
-        Some(reused == Reused::Yes)
-    }
-
-    fn count_failure(&mut self, exchange: Id, reason: Reason) {
-        let now = self.now;
-        let Some(x) = self.exchanges.get_mut(exchange) else { return };
-        let took = now.0.saturating_sub(x.attempt_began.0);
-        let endpoint = x.record.endpoint;
-        if endpoint != NONE_32 {
-            x.record.attempts.push(endpoint, reason, took);
-        }
-        if let Some(service) = &x.service
-            && matches!(reason, Reason::ConnectFailure | Reason::ConnectTimeout | Reason::UpstreamTls)
-        {
-            service.counters.connection_failed();
-        }
-    }
-
-    /// The head is out, the body will not be whole: the client must see that.
-    fn truncate(&mut self, exchange: Id, reason: Reason) {
-        let Some(x) = self.exchanges.get_mut(exchange) else { return };
-        x.record.flags.insert(Flags::TRUNCATED);
-        x.record.flags.insert(Flags::UPSTREAM_ABORT);
-        let client = x.client;
-        let only_close_ends_it = x.ends_by_close;
-        if let Some(stream) = x.client_stream {
-            self.cut_stream(exchange, (client, stream), reason);
-            return self.end_exchange(exchange, reason);
-        }
-        self.end_exchange(exchange, reason);
-        if let Some(conn) = self.conns.get_mut(client)
-            && only_close_ends_it
-        {
-            conn.link.socket().reset_on_close();
-        }
-        self.abandon(client);
     }
 }

@@ -1,7 +1,8 @@
 //! The end of an exchange and of a connection: records are closed, connections kept or let go.
 
 use super::Worker;
-use super::conn::{Exchange, Phase, Role, State};
+use super::conn::{Phase, Role, State};
+use super::exchange::Exchange;
 use crate::clock;
 use crate::slab::Id;
 use crate::telemetry::{Flags, Reason};
@@ -58,13 +59,32 @@ impl Worker {
 
     /// Lets the record be read by metrics and log, and the exchange be used again.
     pub(super) fn close_record(&mut self, exchange: Id) {
-        self.stop_waiting(exchange);
+        self.leave_queue(exchange);
+        self.attempt_over(exchange);
+        self.room = true;
         let Some(mut x) = self.exchanges.remove(exchange) else { return };
-        x.record.at.done = clock::now().0;
-        x.record.body_in = x.request.bytes + x.tunnel.from_client;
-        x.record.body_out = x.response.bytes + x.tunnel.from_upstream;
-        self.setup.metrics.observe(&x.record);
-        self.setup.log.push(&x.record);
+        if let Some(service) = &x.service {
+            if std::mem::take(&mut x.gated) {
+                self.let_out(service, x.load.take());
+            }
+            let circuit = &service.counts.circuit;
+            if let Some(held) = x.admitted.take() {
+                self.hand_on(&service.counts, held);
+            }
+            if let Some(held) = x.retrying.take() {
+                circuit.retries().leave(held);
+            }
+        }
+        let (twin, first) = (x.twin.take(), x.twin_of.take());
+        if x.detached {
+            self.copies.remove(exchange);
+        } else {
+            x.record.at.done = clock::now().0;
+            x.record.body_in = x.request.bytes + x.tunnel.from_client;
+            x.record.body_out = x.response.bytes + x.tunnel.from_upstream;
+            self.setup.metrics.observe(&x.record);
+            self.setup.log.push(&x.record);
+        }
         self.io.pool.give(std::mem::take(&mut x.replay));
         x.request.release(&mut self.io.pool);
         x.response.release(&mut self.io.pool);
@@ -74,13 +94,20 @@ impl Worker {
         if self.spare.len() < SPARE {
             self.spare.push(x);
         }
+        if let Some(twin) = twin {
+            self.end_exchange(twin, Reason::ClientClosed);
+        }
+        if let Some(first) = first {
+            self.twin_ended(first, exchange);
+        }
     }
 
     /// A place for a new exchange, used before if possible.
     pub(super) fn new_exchange(&mut self, opened: Exchange) -> Id {
         let exchange = match self.spare.pop() {
             Some(mut spare) => {
-                let tried = std::mem::take(&mut spare.tried);
+                let mut tried = std::mem::take(&mut spare.tried);
+                tried.extend_from_slice(&opened.tried);
                 *spare = opened;
                 spare.tried = tried;
                 spare
@@ -92,6 +119,7 @@ impl Worker {
 
     /// The answer is complete: the upstream connection goes back, if it is clean.
     pub(super) fn let_go_of_upstream(&mut self, exchange: Id, clean: bool) {
+        self.attempt_over(exchange);
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
         let Some(upstream) = x.upstream.take() else { return };
         if let Some(stream) = x.upstream_stream.take() {
@@ -107,6 +135,10 @@ impl Worker {
 
     /// Closes the upstream connection of an exchange that needs it no more, or cancels its stream.
     pub(super) fn drop_upstream(&mut self, exchange: Id) {
+        if let Some(x) = self.exchanges.get_mut(exchange) {
+            x.held_head = None;
+        }
+        self.attempt_over(exchange);
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
         let Some(upstream) = x.upstream.take() else { return };
         if let Some(stream) = x.upstream_stream.take() {

@@ -6,7 +6,8 @@
 
 use super::Worker;
 use super::config::WorkerListener;
-use super::conn::{Carries, Conn, Exchange, Phase, Role, State};
+use super::conn::{Conn, Phase, Role, State};
+use super::exchange::{Carries, Exchange};
 use super::permit::{caller, permitted};
 use crate::slab::Id;
 use crate::telemetry::{Address, Flags, NONE_16, Reason, Record, Text};
@@ -144,7 +145,7 @@ impl Worker {
     /// A connection that was dialled ahead was not needed: nothing happened.
     pub(super) fn withdraw(&mut self, exchange: Id) {
         self.drop_upstream(exchange);
-        self.stop_waiting(exchange);
+        self.leave_queue(exchange);
         let Some(mut x) = self.exchanges.remove(exchange) else { return };
         self.io.pool.give(std::mem::take(&mut x.replay));
         self.set_phase(x.client, Phase::Entry);

@@ -2,14 +2,16 @@
 
 use super::Worker;
 use super::body::Body;
-use super::conn::Exchange;
+use super::exchange::Exchange;
 use crate::clock;
 use crate::slab::Id;
 use crate::telemetry::admin::Answer;
 use crate::telemetry::{Flags, Reason};
+use tulle_decide::fault::Abort;
 use tulle_decide::http::{
     Local, Method, Reject, Version, list_grpc_status, list_local, reason_phrase, write_local,
 };
+use tulle_decide::rate_limit::{Verdict, each_field};
 
 /// What is said, before the connection's own lines.
 struct Saying<'a> {
@@ -57,23 +59,52 @@ impl Worker {
         self.say(exchange, &saying);
     }
 
+    /// Answers with the status that a fault on purpose says.
+    pub(super) fn abort(&mut self, exchange: Id, abort: Abort) {
+        if let Some(x) = self.exchanges.get_mut(exchange) {
+            x.record.flags.insert(Flags::FAULT);
+            x.grpc_says = abort.grpc_status;
+        }
+        self.answer_with(exchange, Reason::Fault, abort.status, Reason::Fault.code());
+    }
+
+    /// Turns a request away that is one too many for its rule, and says when the next one passes.
+    pub(super) fn limited(&mut self, exchange: Id, verdict: &Verdict) {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        x.record.reason = Reason::RateLimited;
+        let mut fields: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        each_field(verdict, |name, value| fields.push((name.to_vec(), value.to_vec())));
+        let headers: Vec<(&[u8], &[u8])> =
+            fields.iter().map(|(name, value)| (&name[..], &value[..])).collect();
+        self.say_why(exchange, (Reason::RateLimited.status(), Reason::RateLimited.code()), &headers);
+    }
+
     fn answer_with(&mut self, exchange: Id, reason: Reason, status: u16, code: &str) {
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
         if x.head_sent {
             return self.attempt_failed(exchange, reason);
         }
+        if x.detached {
+            return self.end_exchange(exchange, reason);
+        }
         x.record.reason = reason;
         // 5xx that retrying may mend; a client that is told so does not have to guess.
         let retry: &[(&[u8], &[u8])] = match reason {
-            Reason::Overload | Reason::Draining | Reason::PendingFull | Reason::QueueTimeout => {
-                &[(b"Retry-After", b"1")]
-            }
+            Reason::Overload
+            | Reason::Shed
+            | Reason::Draining
+            | Reason::PendingFull
+            | Reason::QueueTimeout => &[(b"Retry-After", b"1")],
             _ => &[],
         };
+        self.say_why(exchange, (status, code), retry);
+    }
+
+    fn say_why(&mut self, exchange: Id, (status, code): (u16, &str), headers: &[(&[u8], &[u8])]) {
         let body =
             [itoa::Buffer::new().format(status), " ", reason_phrase(status), ": ", code, "\n"].concat();
         let content_type = "text/plain; charset=utf-8";
-        self.say(exchange, &Saying { status, code, content_type, headers: retry, body: body.as_bytes() });
+        self.say(exchange, &Saying { status, code, content_type, headers, body: body.as_bytes() });
     }
 
     /// An admin or probe page.
@@ -95,14 +126,17 @@ impl Worker {
 
     fn say(&mut self, exchange: Id, saying: &Saying<'_>) {
         self.drop_upstream(exchange);
+        self.leave_queue(exchange);
         let draining = self.draining;
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        // A client of HTTP/2 may take its time for the answer; no attempt is made meanwhile.
+        x.rests_until = None;
         x.keep_alive &= x.request.is_done() && !draining;
         x.head_sent = true;
         x.record.status = saying.status;
         x.record.flags.insert(Flags::LOCAL_REPLY);
         x.record.at.first_out = self.now.0;
-        let grpc = x.grpc.then(|| x.record.reason.facts().grpc);
+        let grpc = x.grpc.then(|| x.grpc_says.unwrap_or(x.record.reason.facts().grpc));
         if let Some(status) = grpc {
             x.record.status = 200;
             x.record.grpc_status = status;

@@ -37,19 +37,11 @@ impl Worker {
             match state {
                 Some(State::Opening) if streams < STREAMS as usize => {
                     mux.waiting.push(exchange);
-                    self.stop_waiting(exchange);
-                    if let Some(x) = self.exchanges.get_mut(exchange) {
-                        x.upstream = Some(id);
-                    }
-                    return;
+                    return self.waits_at(exchange, id);
                 }
                 Some(State::Mux) if tunnel && !mux.settled => {
                     mux.waiting.push(exchange);
-                    self.stop_waiting(exchange);
-                    if let Some(x) = self.exchanges.get_mut(exchange) {
-                        x.upstream = Some(id);
-                    }
-                    return;
+                    return self.waits_at(exchange, id);
                 }
                 Some(State::Mux) if tunnel && !mux.h2.peer_takes_connect_protocol() => {
                     return self.answer(exchange, Reason::UpgradeRefused);
@@ -64,29 +56,32 @@ impl Worker {
             }
         }
         service.counters.pool_miss();
-        if !self.admit_connection(service) {
+        let Some(held) = self.admit_connection(service, place) else {
             return self.wait_for_room(exchange, service);
-        }
-        match self.connect(State::Opening, service, place, pool) {
+        };
+        match self.connect(State::Opening, service, place, (pool, held)) {
             Ok(id) => {
                 let seed = self.random.next();
-                self.stop_waiting(exchange);
                 if let Some(conn) = self.conns.get_mut(id) {
                     let mut mux =
                         Mux::new(Side::Client, (super::request::UPSTREAM_HEAD, STREAMS), (false, seed));
                     mux.waiting.push(exchange);
                     conn.mux = Some(mux);
                 }
-                if let Some(x) = self.exchanges.get_mut(exchange) {
-                    x.upstream = Some(id);
-                }
                 self.add_mux(pool, id);
+                self.waits_at(exchange, id);
             }
-            Err(reason) => {
-                service.counts.connections.leave();
-                self.attempt_failed(exchange, reason);
-            }
+            Err(reason) => self.attempt_failed(exchange, reason),
         }
+    }
+
+    /// The attempt has a connection, which is not ready for it yet.
+    fn waits_at(&mut self, exchange: Id, id: Id) {
+        self.leave_queue(exchange);
+        if let Some(x) = self.exchanges.get_mut(exchange) {
+            x.upstream = Some(id);
+        }
+        self.arm_attempt(exchange);
     }
 
     /// TCP and TLS are done: whoever waited may begin.
@@ -101,6 +96,13 @@ impl Worker {
         }
         self.admit_waiting(id);
         self.mark_dirty(id);
+        // All who waited may have left.
+        if let Some(conn) = self.conns.get(id).filter(|conn| conn.streams() == 0)
+            && let Role::Upstream(upstream) = &conn.role
+        {
+            let idle_ms = upstream.service.pool.idle_timeout_ms;
+            self.set_deadline(id, self.now.after_ms(idle_ms));
+        }
     }
 
     /// Whoever waited for the connection may begin; who wants a tunnel, only once the peer has said whether it takes any.
@@ -120,6 +122,7 @@ impl Worker {
             } else {
                 x.upstream = None;
                 x.attempts = x.attempts.saturating_sub(1);
+                self.attempt_over(exchange);
                 self.attempt(exchange, false);
             }
         }
@@ -127,7 +130,7 @@ impl Worker {
 
     /// There is a stream: sends what is there of the request.
     fn attached_stream(&mut self, exchange: Id, (id, stream): (Id, StreamId), reused: bool) {
-        self.stop_waiting(exchange);
+        self.leave_queue(exchange);
         let now = self.now;
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
         let Some(conn) = self.conns.get_mut(id) else { return };
@@ -153,12 +156,13 @@ impl Worker {
         let end = !x.upgrade && x.request.is_done() && body.is_empty() && x.request.trailers().is_empty();
         let deadline = &mut self.scratch.text;
         deadline.clear();
-        if let Some(ends) = x.call_ends {
+        if let Some(ends) = x.call_ends.filter(|_| x.grpc) {
             let left = &mut self.scratch.path;
             left.clear();
             grpc::write_timeout(Duration::from_nanos(ends.0.saturating_sub(stamp)), left);
             list_line(deadline, Indexing::Without, b"grpc-timeout", left);
         }
+        x.list_for_this_hop(now, deadline);
         if let Some(mux) = conn.mux.as_mut() {
             mux.send_head(stream, [head, deadline], end);
         }
@@ -234,6 +238,10 @@ impl Worker {
     }
 
     fn stream_broke(&mut self, id: Id, stream: StreamId, (code, by_peer): (ErrorCode, bool)) {
+        if by_peer && code == ErrorCode::EnhanceYourCalm {
+            // The connection is too much for the endpoint, whoever made it so: others go by another one.
+            self.drain_mux(id);
+        }
         let Some(exchange) = self.exchange_of(id, stream) else {
             return self.upstream_stream_over(id, stream);
         };
@@ -256,6 +264,10 @@ impl Worker {
         let Some(exchange) = self.exchange_of(id, stream) else { return };
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
         if phase == Lists::Later {
+            if x.held_head.is_some() && self.call_again(exchange, block) {
+                return;
+            }
+            let Some(x) = self.exchanges.get_mut(exchange) else { return };
             let kept =
                 x.response.trailers_mut(&mut self.io.pool).map(|trailers| trailers_of(block, trailers));
             return match kept {
@@ -275,7 +287,11 @@ impl Worker {
             return;
         }
         if x.upgrade && !x.is_stream() && (200..300).contains(&parsed.status) && !end {
+            self.answered(exchange, (block.head(), &parsed, block.fields()));
             return self.agree_to_text(exchange, (block.head(), block.fields()));
+        }
+        if !end && self.holds_head(exchange, &parsed, block) {
+            return;
         }
         self.final_head(exchange, (block.head(), &parsed, block.fields()), &mut [], end);
         if self.exchanges.get(exchange).is_some_and(|x| x.tunnel.streamed) {
@@ -293,6 +309,7 @@ impl Worker {
     /// A part of an answer's body, or its end: goes on as far as the client takes it; the rest waits, no more than a
     /// window of it.
     fn answer_data(&mut self, exchange: Id, data: &mut [u8], end: bool) {
+        self.pass_held_head(exchange);
         let room = self.client_room(exchange).min(data.len());
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
         if !x.head_sent || x.response.is_done() {
@@ -318,6 +335,7 @@ impl Worker {
 
     /// The exchange needs its stream no more, whole or not: a stream that is not over is cancelled.
     pub(super) fn upstream_stream_over(&mut self, id: Id, stream: StreamId) {
+        self.room = true;
         let now = self.now;
         let Some(conn) = self.conns.get_mut(id) else { return };
         let Some(mux) = conn.mux.as_mut() else { return };

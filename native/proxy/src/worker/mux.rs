@@ -2,7 +2,8 @@
 //!
 //! In: readiness of the connection. Out: events for `streams` (a client's) or `multiplexed` (an upstream's).
 
-use super::conn::{Conn, Exchange, Phase, Role};
+use super::conn::{Conn, Phase, Role};
+use super::exchange::Exchange;
 use super::{TURNS, Worker};
 use crate::slab::Id;
 use crate::telemetry::{Flags, Reason};

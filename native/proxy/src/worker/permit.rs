@@ -2,7 +2,8 @@
 //!
 //! In: a client's connection, a verdict. Out: the permit that routing and forwarding take. Before: http or detect.
 
-use super::conn::{Conn, Exchange};
+use super::conn::Conn;
+use super::exchange::Exchange;
 use crate::telemetry::{Flags, NONE_16, Reason};
 use tulle_decide::policy::{Caller, Decision, Permit, PolicyId, Verdict};
 

@@ -3,26 +3,29 @@
 //! In: a head and what came behind it. Out: an exchange that is sent upstream, or an answer of our own. What is decided
 //! on here is what is forwarded.
 
-use super::body::Body;
 use super::config::WorkerListener;
-use super::conn::{Asked, Exchange, Phase};
-use super::ids::{hex32, traceparent, unhex, websocket_key};
+use super::conn::Phase;
+use super::exchange::{Asked, Copied, Exchange};
+use super::filters::{Lookup, Request};
+use super::ids::{hex32, traceparent, websocket_key};
 use super::permit::{caller, permitted};
 use super::{Scratch, Worker};
-use crate::clock::Nanos;
 use crate::engine::Pressure;
 use crate::slab::Id;
 use crate::telemetry::admin::{self, Answer, Question};
-use crate::telemetry::{Flags, Reason, RequestId, Text};
+use crate::telemetry::{Flags, Reason, RequestId};
 use std::rc::Rc;
-use tulle_decide::grpc;
+use tulle_decide::fault::Abort;
 use tulle_decide::h2::StreamId;
 use tulle_decide::http::{
-    self as http, Edits, FieldKind, Fields, Forwarded, Framing, HeadLimits, Method, Normalized, Reject,
-    RequestHead, RequestParts, Target, Version, client_request_id, client_traceparent, cookie_in,
+    self as http, Edits, Fields, Forwarded, Framing, HeadLimits, Method, Normalized, Reject, RequestHead,
+    RequestParts, Target, client_request_id, client_traceparent, cookie_in,
 };
 use tulle_decide::policy::{Caller, Permit};
-use tulle_decide::route::{HeaderLookup, Matched, RequestView, RuleAction, redirect_location, rewrite_path};
+use tulle_decide::rate_limit::Verdict;
+use tulle_decide::request_key::{Seed, hash};
+use tulle_decide::route::{Choice, Matched, RequestView, RuleAction, redirect_location, rewrite_path};
+use tulle_snapshot::wire::Backend;
 
 /// What an upstream may send as a head.
 pub(super) const UPSTREAM_HEAD: HeadLimits = HeadLimits { bytes: 128 * 1024, fields: 256 };
@@ -33,6 +36,10 @@ pub(super) enum Refusal {
     Reason(Reason),
     /// A redirect; where to is in the scratch text.
     Redirect(u16),
+    /// A fault on purpose.
+    Fault(Abort),
+    /// More requests than the rule lets pass.
+    Limited(Verdict),
     /// A page of the admin or probes listener.
     Admin(Box<Answer>),
 }
@@ -46,23 +53,6 @@ impl From<Reason> for Refusal {
 impl From<Reject> for Refusal {
     fn from(reject: Reject) -> Self {
         Self::Parser(reject)
-    }
-}
-
-/// The fields of a head, as matching asks for them.
-struct Lookup<'a> {
-    head: &'a [u8],
-    fields: &'a Fields,
-}
-
-impl HeaderLookup for Lookup<'_> {
-    fn has(&self, lower_name: &str, value: &[u8]) -> bool {
-        self.fields.values(self.head, lower_name.as_bytes()).any(|found| found == value)
-    }
-
-    fn cookie(&self, name: &[u8]) -> Option<&[u8]> {
-        // The borrow of `name` ends before that of the head.
-        self.fields.values(self.head, b"cookie").find_map(|line| cookie_in(line, name))
     }
 }
 
@@ -90,11 +80,16 @@ impl Worker {
         match (begun, body) {
             (Ok(()), Ok(())) => {
                 self.arm(exchange);
-                self.attempt(exchange, false);
+                self.send_copy(exchange);
+                if self.exchanges.get(exchange).is_some_and(|x| x.rests_until.is_none()) {
+                    self.attempt(exchange, false);
+                }
             }
             (Ok(()), Err(reason)) | (Err(Refusal::Reason(reason)), _) => self.answer(exchange, reason),
             (Err(Refusal::Parser(reject)), _) => self.reject(exchange, reject),
             (Err(Refusal::Redirect(status)), _) => self.redirect(exchange, status),
+            (Err(Refusal::Fault(abort)), _) => self.abort(exchange, abort),
+            (Err(Refusal::Limited(verdict)), _) => self.limited(exchange, &verdict),
             (Err(Refusal::Admin(answer)), _) => self.answer_admin(exchange, &answer),
         }
     }
@@ -199,6 +194,8 @@ impl Worker {
         x.rule = Some(matched.rule);
         x.record.rule = matched.rule.0;
         x.record.at.routed = self.now.0;
+        self.limit(exchange, (head, fields), path)?;
+        self.injure(exchange, &Lookup { head, fields })?;
         self.route(exchange, matched, (head, request, path, fields), (&mut scratch.target, &mut scratch.text))
     }
 
@@ -247,10 +244,27 @@ impl Worker {
                 return Err(Refusal::Redirect(redirect.status));
             }
         };
-        let backend = split.pick(random);
+        let shown = Request { head, fields, path, client: self.conns.get(x.client) };
+        let sticky = rule.sticky.as_ref().and_then(|key| hash(key, &shown, Seed::SHARED));
+        let choice = sticky.map_or(Choice::Drawn(random), Choice::Sticky);
+        let usable = |backend: &Backend| {
+            let service = config.services.get(backend.service as usize);
+            service.is_some_and(|service| service.is_usable(backend.subset))
+        };
+        let backend = split.pick_usable(choice, usable);
         let Some(service) = config.services.get(backend.service as usize) else {
             return Err(Reason::Internal.into());
         };
+        x.key = service.key.as_ref().and_then(|key| hash(key, &shown, Seed::SHARED));
+        x.named = service.affinity.as_ref().and_then(|(cookie, _)| {
+            let value = fields.values(head, b"cookie").find_map(|line| cookie_in(line, cookie.as_bytes()))?;
+            service.places.affinity.find(value)
+        });
+        let mirror = rule.mirror.as_ref().filter(|mirror| !x.is_tunnel() && mirror.draws(self.random.next()));
+        let mirrored = mirror.and_then(|m| Some((config.services.get(m.service as usize)?, m.subset)));
+        x.copy = mirrored.map(|(service, subset)| {
+            Box::new(Copied { service: Rc::clone(service), subset, head: Vec::new() })
+        });
         x.service = Some(Rc::clone(service));
         if service.http2 {
             x.request.send_as_stream();
@@ -326,7 +340,9 @@ impl Worker {
             request_id: own_id.as_ref().map(<[u8; 32]>::as_slice),
             traceparent: trace.as_ref().map(<[u8; 55]>::as_slice),
             via: listener.forwarded.via.as_deref().map(str::as_bytes),
-            own_deadline: x.call_ends.is_some() && x.service.as_ref().is_some_and(|service| service.http2),
+            own_deadline: x.grpc
+                && x.call_ends.is_some()
+                && x.service.as_ref().is_some_and(|service| service.http2),
             websocket_key: key.as_ref().map(<[u8; 24]>::as_slice),
             identity: client.identity.as_deref().filter(|_| listener.forward_identity),
             upgrade: x.upgrade,
@@ -339,6 +355,14 @@ impl Worker {
             _ => http::write_request(&mut x.replay, &parts),
         }
         x.replay_head = x.replay.len();
+        match x.copy.as_deref_mut() {
+            Some(copy) if copy.service.http2 => {
+                let scheme: &[u8] = if copy.service.tls.is_some() { b"https" } else { b"http" };
+                http::list_request(&mut copy.head, &parts, scheme);
+            }
+            Some(copy) => http::write_request(&mut copy.head, &parts),
+            None => {}
+        }
     }
 
     /// What came of the body along with the head goes along with it, too.
@@ -368,80 +392,5 @@ fn allowed_form(request: &RequestHead, listener: &WorkerListener) -> Result<(), 
         Method::Trace if request.max_forwards == Some(0) => Err(Reason::MethodNotAllowed.into()),
         Method::Options if request.max_forwards == Some(0) => Err(Reason::NoRoute.into()),
         _ => Ok(()),
-    }
-}
-
-impl Exchange {
-    /// Whether more of a body came than the listener allows.
-    pub(super) fn has_too_much_body(&self) -> bool {
-        self.listener.limits.body_bytes.is_some_and(|most| self.request.bytes > most)
-    }
-
-    /// Keeps what later steps need to know of the head.
-    fn note(&mut self, head: &[u8], request: &RequestHead, fields: &Fields) {
-        self.method = request.method;
-        self.version = request.version;
-        self.keep_alive = request.keep_alive && !self.closing;
-        self.request = match (self.version, request.framing) {
-            (Version::Http2, Framing::Length(length)) => Body::of_stream(Some(length), request.ended),
-            (Version::Http2, _) => Body::of_stream(None, request.ended),
-            (_, framing) => Body::of_request(framing),
-        };
-        self.idempotency_key = fields.has(FieldKind::IdempotencyKey);
-        self.upgrade =
-            self.listener.upgrade && request.upgrade.is_some_and(|upgrade| is_tunnelled(upgrade.of(head)));
-        self.connect = request.method == Method::Connect;
-        if self.upgrade && request.upgrade.is_some_and(|upgrade| is_websocket(upgrade.of(head))) {
-            let key = fields.values(head, b"sec-websocket-key").next();
-            self.websocket_key = key.filter(|_| self.request.is_done()).and_then(|key| key.try_into().ok());
-        }
-        if request.version == Version::Http2 {
-            self.record.flags.insert(Flags::H2);
-            self.grpc = fields.values(head, b"content-type").any(grpc::is_grpc);
-            let timeout = fields.only(FieldKind::GrpcTimeout).filter(|_| self.grpc);
-            let timeout = timeout.and_then(|field| grpc::timeout(field.value.of(head)));
-            self.call_ends = timeout.map(|timeout| Nanos(self.record.at.head).after(timeout));
-        }
-        let record = &mut self.record;
-        record.head_in = request.len;
-        record.method = Text::new(request.method_text.of(head));
-        record.path = Text::new(request.target.path(head));
-        if let Some(id) = client_request_id(head, fields) {
-            record.request_id = RequestId::Client(Text::new(id));
-        }
-        if let Some(parent) = client_traceparent(head, fields) {
-            unhex(parent.get(3..35).unwrap_or_default(), &mut record.trace_id);
-            unhex(parent.get(36..52).unwrap_or_default(), &mut record.span_id);
-        }
-    }
-}
-
-/// HTTP/2 in clear text is no tunnel: it would carry requests past every decision that is made here.
-fn is_tunnelled(upgrade: &[u8]) -> bool {
-    let mut protocols = upgrade.split(|b| *b == b',').map(<[u8]>::trim_ascii);
-    !upgrade.is_empty()
-        && protocols.all(|name| !name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"h2c")))
-}
-
-fn is_websocket(upgrade: &[u8]) -> bool {
-    upgrade.eq_ignore_ascii_case(b"websocket")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn clear_text_http2_is_not_tunnelled() {
-        let cases: [(&[u8], bool); 5] = [
-            (b"websocket", true),
-            (b"h2c", false),
-            (b"websocket, H2C", false),
-            (b"h2c-14", false),
-            (b"", false),
-        ];
-        for (upgrade, tunnelled) in cases {
-            assert_eq!(is_tunnelled(upgrade), tunnelled, "{upgrade:?}");
-        }
     }
 }

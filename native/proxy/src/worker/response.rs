@@ -1,7 +1,8 @@
 //! answer: the upstream's head and body on their way to the client. Before: upstream. After: the record.
 
+use super::affinity::COOKIE_BYTES;
 use super::body::{Body, Sink};
-use super::conn::Exchange;
+use super::exchange::Exchange;
 use super::{TURNS, Worker};
 use crate::clock;
 use crate::slab::Id;
@@ -86,6 +87,7 @@ impl Worker {
     fn answer_bytes(&mut self, id: Id, exchange: Id, buffer: &mut [u8], ended: bool) -> bool {
         let mut used = 0;
         for _ in 0..TURNS {
+            let exchange = self.served_by(id, exchange);
             let head_sent = self.exchanges.get(exchange).is_some_and(|x| x.head_sent);
             let rest = buffer.get_mut(used..).unwrap_or_default();
             let took = if head_sent {
@@ -138,9 +140,13 @@ impl Worker {
         let parsed = parse_response(head, super::request::UPSTREAM_HEAD, x.method, &mut fields);
         let took = match parsed {
             Ok(parsed) if parsed.status == 101 && self.may_agree(exchange) => {
+                self.answered(exchange, (head, &parsed, &fields));
                 self.agree_to_stream(exchange, (head, &fields), rest)
             }
-            Ok(parsed) if parsed.status == 101 => self.switch(exchange, (head, &parsed, &fields), rest),
+            Ok(parsed) if parsed.status == 101 => {
+                self.answered(exchange, (head, &parsed, &fields));
+                self.switch(exchange, (head, &parsed, &fields), rest)
+            }
             Ok(parsed) if parsed.is_interim() => self.interim(exchange, head, &parsed, &fields),
             Ok(parsed) => self.final_head(exchange, (head, &parsed, &fields), rest, ended),
             Err(bad) => {
@@ -188,13 +194,22 @@ impl Worker {
         let framing = ResponseFraming::None;
         let connection = ClientConnection::Implicit;
         let edits = Edits::NONE;
-        let parts =
-            ResponseParts { head, response, fields, framing, connection, edits, via: None, date: None };
+        let parts = ResponseParts {
+            head,
+            response,
+            fields,
+            framing,
+            connection,
+            edits,
+            via: None,
+            cookie: None,
+            date: None,
+        };
         let x = self.exchanges.get(exchange)?;
         let mut out = std::mem::take(&mut self.scratch.head);
         out.clear();
         let sent = match x.client_stream {
-            Some(_) if x.ghost => true,
+            _ if x.ghost => true,
             Some(stream) => {
                 let client = x.client;
                 list_response(&mut out, &parts);
@@ -233,9 +248,17 @@ impl Worker {
         rest: &mut [u8],
         ended: bool,
     ) -> Took {
+        let is_error = self.answered(exchange, (head, parsed, fields));
+        let Some(exchange) = self.heir(exchange, is_error) else { return Took::Over };
+        if self.tries_again_after(exchange, (head, parsed, fields), rest, ended) {
+            return Took::Over;
+        }
+        self.learn_latency(exchange);
         let draining = self.draining;
         let now = clock::now();
+        let mut cookie = [0; COOKIE_BYTES];
         let Some(x) = self.exchanges.get_mut(exchange) else { return Took::Over };
+        let cookie = x.affinity_cookie(&mut cookie);
         let framing = parsed.framing_for(x.version);
         let sink = match framing {
             _ if x.is_stream() => Sink::Stream,
@@ -269,6 +292,7 @@ impl Worker {
             connection: connection_line(x),
             edits,
             via: listener.forwarded.via.as_deref().map(str::as_bytes),
+            cookie,
             date: if fields.has(FieldKind::Date) { None } else { Some(self.date.at(clock::wall())) },
         };
         let mut out = std::mem::take(&mut self.scratch.head);
@@ -301,6 +325,7 @@ impl Worker {
             Err(_) => return self.cut(exchange, head, Reason::UpstreamProtocolError),
         };
         if step.done {
+            self.judge_call(exchange);
             // Before the client has its last byte: its next request then finds the connection warm.
             self.let_go_of_upstream(exchange, step.consumed == buffer.len());
         } else {

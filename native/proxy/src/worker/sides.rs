@@ -13,13 +13,29 @@ impl Worker {
     /// How many bytes of an answer's body the client takes now.
     pub(super) fn client_room(&mut self, exchange: Id) -> usize {
         let Some(x) = self.exchanges.get(exchange) else { return 0 };
+        if x.ghost {
+            return usize::MAX;
+        }
         let Some(conn) = self.conns.get(x.client) else { return 0 };
-        match (x.client_stream, &conn.mux) {
-            _ if x.ghost => usize::MAX,
+        let room = match (x.client_stream, &conn.mux) {
             (Some(stream), Some(mux)) => mux.h2.room(stream),
             _ if conn.link.is_blocked() => 0,
             _ => usize::MAX,
+        };
+        if x.pace.is_some() && room > 0 { self.paced(exchange).min(room) } else { room }
+    }
+
+    /// How many bytes a fault lets go on now. If none: it is looked at again when some may.
+    fn paced(&mut self, exchange: Id) -> usize {
+        let now = self.now;
+        let Some(x) = self.exchanges.get_mut(exchange) else { return 0 };
+        let Some(pace) = x.pace.as_mut() else { return usize::MAX };
+        let allowance = pace.allowance(now.0);
+        if allowance == 0 && x.paced_until.is_none() {
+            x.paced_until = Some(Nanos(pace.next()));
+            self.arm(exchange);
         }
+        allowance
     }
 
     /// How many bytes of a request's body the upstream takes now.
@@ -88,10 +104,13 @@ impl Worker {
     /// Sends a head, if there is one, and what one step gave of the body. False: the client is gone.
     pub(super) fn send_answer(&mut self, exchange: Id, head: &[u8], step: Step, buffer: &[u8]) -> bool {
         let Some(x) = self.exchanges.get_mut(exchange) else { return false };
-        let Some(conn) = self.conns.get_mut(x.client) else { return false };
-        let content = step.content(buffer);
         if x.ghost {
             return true;
+        }
+        let Some(conn) = self.conns.get_mut(x.client) else { return false };
+        let content = step.content(buffer);
+        if let Some(pace) = &mut x.pace {
+            pace.spend(content.len());
         }
         if let (Some(stream), Some(mux)) = (x.client_stream, conn.mux.as_mut()) {
             let trailers = if step.done { x.response.trailers() } else { b"" };

@@ -5,7 +5,8 @@
 //! reads them first.
 
 use super::Worker;
-use super::conn::{Carries, Client, Conn, Phase};
+use super::conn::{Client, Conn, Phase};
+use super::exchange::Carries;
 use super::forward::Target;
 use crate::slab::Id;
 use crate::telemetry::{Reason, Text};

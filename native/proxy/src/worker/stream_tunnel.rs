@@ -5,7 +5,7 @@
 
 use super::Worker;
 use super::body::Body;
-use super::conn::Exchange;
+use super::exchange::Exchange;
 use super::ids::websocket_accept;
 use super::response::Took;
 use crate::clock;

@@ -3,7 +3,8 @@
 //! In: events of a client's connection. Out: a checked head for `request`, body bytes for the upstream.
 
 use super::Worker;
-use super::conn::{Exchange, Phase};
+use super::conn::Phase;
+use super::exchange::Exchange;
 use super::mux::{Mux, tag, tagged};
 use crate::slab::Id;
 use crate::telemetry::{Flags, Reason};
@@ -168,9 +169,10 @@ impl Worker {
         x.record.reason = Reason::ClientClosed;
         x.outbox.bytes.clear(&mut self.io.pool);
         x.inbox.bytes.clear(&mut self.io.pool);
-        if !x.sent {
+        if !x.sent || x.upstream.is_none() && !self.has_twin(exchange) {
             return self.end_exchange(exchange, Reason::ClientClosed);
         }
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
         let drains = x.request.is_done() && !x.head_sent && !x.tunnel.open;
         x.due = Some(now.after_ms(if drains { GHOST_ANSWER_MS } else { GHOST_MS }));
         if !drains {

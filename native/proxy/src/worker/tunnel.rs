@@ -1,7 +1,7 @@
 //! A connection that became a tunnel: bytes both ways, half-close kept, ended by silence or by either side.
 
 use super::Worker;
-use super::conn::Exchange;
+use super::exchange::Exchange;
 use super::response::Took;
 use crate::clock;
 use crate::slab::Id;

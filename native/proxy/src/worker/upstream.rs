@@ -12,6 +12,8 @@ use crate::telemetry::Reason;
 use crate::timers::Deadline;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
+use std::sync::Arc;
+use tulle_decide::circuit::Held;
 
 /// A worker's idle connections to one endpoint. The last one given back is the first one taken, so that the others may
 /// become idle enough to close.
@@ -149,6 +151,23 @@ impl Worker {
         state: State,
         service: &Rc<WorkerService>,
         place: &Place,
+        (pool, held): (Id, Held),
+    ) -> Result<Id, Reason> {
+        let opened = self.open(state, service, place, pool);
+        if let Some(upstream) = opened.as_ref().ok().and_then(|id| self.conns.get_mut(*id)?.upstream()) {
+            upstream.held = Some(held);
+        } else {
+            place.standing.circuit.connections().leave(held);
+            service.counts.connections.leave();
+        }
+        opened
+    }
+
+    fn open(
+        &mut self,
+        state: State,
+        service: &Rc<WorkerService>,
+        place: &Place,
         pool: Id,
     ) -> Result<Id, Reason> {
         let connecting = match &place.address {
@@ -167,7 +186,15 @@ impl Worker {
         if done {
             link.assume_writable();
         }
-        let role = Role::Upstream(Upstream { pool, service: Rc::clone(service), host, state, requests: 0 });
+        let role = Role::Upstream(Upstream {
+            pool,
+            service: Rc::clone(service),
+            host,
+            state,
+            requests: 0,
+            standing: Arc::clone(&place.standing),
+            held: None,
+        });
         let conn = Conn { link, deadline: Deadline::default(), role, mux: None, queued: false };
         let id = self.register(conn).ok_or(Reason::Overload)?;
         service.counters.connection_opened();
@@ -319,6 +346,7 @@ impl Worker {
 
     /// Puts a connection back whose answer is complete, unless it may not serve again.
     pub(super) fn release_upstream(&mut self, id: Id, keep: bool) {
+        self.room = true;
         let now = self.now;
         let Some(conn) = self.conns.get_mut(id) else { return };
         let healthy = keep && !conn.link.is_blocked() && !conn.link.is_hung_up();
@@ -342,12 +370,16 @@ impl Worker {
 
     /// Closes a connection and takes it out of its pool.
     pub(super) fn close_upstream(&mut self, id: Id) {
+        self.room = true;
         let Some(mut conn) = self.conns.remove(id) else { return };
         let _gone_already = conn.link.part(&mut self.io);
         conn.link.release(&mut self.io);
-        if let Role::Upstream(upstream) = &conn.role {
+        if let Role::Upstream(upstream) = &mut conn.role {
             if matches!(upstream.state, State::Idle | State::Opening | State::Mux) {
                 self.pools.forget(upstream.pool, id);
+            }
+            if let Some(held) = upstream.held.take() {
+                upstream.standing.circuit.connections().leave(held);
             }
             upstream.service.counters.connection_closed();
             upstream.service.counts.connections.leave();

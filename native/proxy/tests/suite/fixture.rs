@@ -39,7 +39,7 @@ impl Shape<'_> {
 fn listener(name: &str) -> Value {
     json!({
         "name": name, "address": "127.0.0.1:0", "kind": "http", "shared": false, "tls": null, "forwardIdentity": false,
-        "forwarded": { "forwardedFor": true, "trust": false, "requestId": true, "trace": true, "via": null },
+        "forwarded": { "forwardedFor": true, "trust": false, "requestId": true, "trace": true, "deadline": true, "via": null },
         "paths": { "encodedSlash": "keep", "pathParameters": "keep" }, "http1": true, "upgrade": true, "connect": false,
         "limits": {
             "connections": 100, "streams": 100, "headerBytes": 8192, "headerFields": 100, "headerTimeoutMs": 10000, "bodyBytesPerSecond": 0,

@@ -4,7 +4,7 @@ use crate::fixture::{Shape, record};
 use std::cell::Cell;
 use std::time::Duration;
 use tulle_proxy::telemetry::admin::{self, Answer, Facts, Question, Readiness};
-use tulle_proxy::telemetry::{Metrics, ProcessFacts, Reason};
+use tulle_proxy::telemetry::{EndpointFacts, EndpointState, Metrics, ProcessFacts, Reason, ServiceFacts};
 use tulle_snapshot::wire::ListenerKind::{self, Admin, Http, Probes};
 
 const SHAPE: Shape<'_> = Shape { listeners: &["web"], routes: &[("a", 1)], services: &["api"] };
@@ -36,6 +36,26 @@ impl Facts for Running {
             &ProcessFacts { started: times(1), applied: times(2), ..ProcessFacts::default() },
         )
     }
+
+    fn endpoints(&self) -> String {
+        self.asked.set(self.asked.get() + 1);
+        let endpoint = |state, why| EndpointFacts { address: "127.0.0.1:1".into(), state, why };
+        let endpoints =
+            vec![endpoint(EndpointState::Usable, ""), endpoint(EndpointState::Unhealthy, "refused")];
+        admin::endpoints_page(&[ServiceFacts { name: "api".into(), endpoints, panics: true }])
+    }
+}
+
+#[test]
+fn the_page_of_endpoints_says_how_each_stands() {
+    let page = ask(Admin, "GET", "localhost", "/endpoints");
+    let found: serde_json::Value = serde_json::from_slice(&page.body).unwrap();
+    let expected = serde_json::json!({ "services": [{ "name": "api", "panic": true, "endpoints": [
+        { "address": "127.0.0.1:1", "state": "usable" },
+        { "address": "127.0.0.1:1", "state": "unhealthy", "why": "refused" },
+    ] }] });
+    assert_eq!(found, expected);
+    assert_eq!(ask(Probes, "GET", "localhost", "/endpoints").status, 404, "not for everybody");
 }
 
 fn ask(kind: ListenerKind, method: &str, host: &str, path: &str) -> Answer {

@@ -4,8 +4,8 @@ use crate::fixture::{Shape, record};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tulle_proxy::telemetry::{
-    CertificateExpiry, CertificateOwner, FAMILIES, Flags, Metrics, NONE_16, NONE_32, ProcessFacts, Reason,
-    Usage,
+    CertificateExpiry, CertificateOwner, EndpointFacts, EndpointState, FAMILIES, Flags, Metrics, NONE_16,
+    NONE_32, ProcessFacts, Reason, ServiceEvent, ServiceFacts, Usage,
 };
 
 const SHAPE: Shape<'_> =
@@ -161,6 +161,13 @@ fn process() -> ProcessFacts {
         log_lost: 7,
         memory_limit: Some(1 << 28),
         memory_pressure: 1,
+        services: vec![ServiceFacts {
+            name: "api".into(),
+            endpoints: [EndpointState::Usable, EndpointState::Usable, EndpointState::Ejected]
+                .map(|state| EndpointFacts { address: String::new(), state, why: "" })
+                .into(),
+            panics: true,
+        }],
         usage: Usage {
             resident_bytes: Some(1),
             virtual_bytes: Some(2),
@@ -324,8 +331,9 @@ fn reasons_bytes_retries_and_decisions_are_read_from_the_record() {
     let mut ok = record(1, (0, 0, 0), 200, 1_000);
     (ok.head_in, ok.body_in, ok.head_out, ok.body_out) = (100, 1_000, 50, 70_000);
     (ok.policy, ok.shadow_policy) = (0, 1);
-    ok.attempts.push(0, Reason::ConnectFailure, 1);
-    ok.attempts.push(1, Reason::Ok, 1);
+    workers[0].service(0).unwrap().retried();
+    workers[0].service(0).unwrap().retried();
+    workers[0].service(0).unwrap().happened(ServiceEvent::Hedged);
     workers[0].observe(&ok);
     ok.flags.insert(Flags::SHADOW_DENIED);
     workers[0].observe(&ok);
@@ -338,6 +346,8 @@ fn reasons_bytes_retries_and_decisions_are_read_from_the_record() {
     assert_eq!(scrape.value("tulle_bytes_total", &[("direction", "in")]), Some(2_200.0));
     assert_eq!(scrape.value("tulle_bytes_total", &[("direction", "out")]), Some(140_100.0));
     assert_eq!(scrape.value("tulle_retries_total", &[("service", "api")]), Some(2.0));
+    let event = |event| scrape.value("tulle_service_events_total", &[("service", "api"), ("event", event)]);
+    assert_eq!((event("hedged"), event("ejected")), (Some(1.0), None));
     let reason = |code| scrape.value("tulle_request_reasons_total", &[("listener", "web"), ("reason", code)]);
     assert_eq!((reason("denied"), reason("ok")), (Some(2.0), None));
     let decision = |policy, mode, decision| {

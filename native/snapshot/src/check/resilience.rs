@@ -1,12 +1,16 @@
 //! Bounds of what keeps a service serving: balancing, health, ejection, limits, retries, faults.
 
 use super::{Carries, Error, backend_of, bounds, invalid};
-use crate::wire::{Backend, BalancingPolicy, Fault, HealthCheck, OutlierDetection, Rule, Service, Snapshot};
+use crate::wire::{
+    Backend, BalancingPolicy, Fault, HealthCheck, HealthProbe, OutlierDetection, Rule, Service, Snapshot,
+};
 
 /// Parts per million.
 const WHOLE: u32 = 1_000_000;
 /// The longest duration that is waited: an hour.
 const HOUR_MS: u32 = 3_600_000;
+/// The longest name of a gRPC service.
+const SERVICE_BYTES: usize = 1024;
 
 pub(super) fn service(at: &str, service: &Service) -> Result<(), Error> {
     let balancing = &service.load_balancing;
@@ -46,7 +50,25 @@ fn health(at: &str, check: &HealthCheck) -> Result<(), Error> {
     bounds(&format!("{at}.idleIntervalMs"), check.idle_interval_ms, check.interval_ms, 24 * HOUR_MS)?;
     bounds(&format!("{at}.timeoutMs"), check.timeout_ms, 1, HOUR_MS)?;
     bounds(&format!("{at}.unhealthyAfter"), check.unhealthy_after, 1, 1000)?;
-    bounds(&format!("{at}.healthyAfter"), check.healthy_after, 1, 1000)
+    bounds(&format!("{at}.healthyAfter"), check.healthy_after, 1, 1000)?;
+    probe(&format!("{at}.probe"), &check.probe)
+}
+
+/// What a probe sends goes out as it is written here.
+fn probe(at: &str, probe: &HealthProbe) -> Result<(), Error> {
+    let visible = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+    match probe {
+        HealthProbe::Http { path, .. } if !visible(path) || !path.starts_with('/') => {
+            Err(invalid(format!("{at}.path"), format!("{path:?} is not a path")))
+        }
+        HealthProbe::Http { host: Some(host), .. } if !visible(host) => {
+            Err(invalid(format!("{at}.host"), format!("{host:?} is not a host")))
+        }
+        HealthProbe::Grpc { service } if service.len() > SERVICE_BYTES => {
+            Err(invalid(format!("{at}.service"), format!("is longer than {SERVICE_BYTES} bytes")))
+        }
+        HealthProbe::Http { .. } | HealthProbe::Grpc { .. } | HealthProbe::Tcp => Ok(()),
+    }
 }
 
 fn ejection(at: &str, outlier: &OutlierDetection) -> Result<(), Error> {

@@ -121,6 +121,8 @@ pub struct ForwardedHeaders {
     pub request_id: bool,
     /// True: `traceparent` is passed on if well-formed, or begun; B3 is passed on as it is.
     pub trace: bool,
+    /// True: `x-tulle-deadline` says how many milliseconds are left for the request, where there is a limit.
+    pub deadline: bool,
     /// The pseudonym for `via` (RFC 9110 section 7.6.3), or null for none.
     pub via: Option<String>,
 }

@@ -57,7 +57,7 @@ pub enum ServiceProtocol {
 pub struct Endpoint {
     /// Where it is.
     pub address: EndpointAddress,
-    /// Relative share, 1 to 1,000,000.
+    /// Relative share, 0 to 1,000,000; 0: only for clients whose affinity cookie names it.
     pub weight: u32,
     /// The zone it is in, or null.
     pub zone: Option<String>,
@@ -238,7 +238,7 @@ pub struct CircuitLimits {
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AdaptiveLimit {
-    /// Requests that are always let through, at least 1.
+    /// The limit never falls below this, at least 1.
     pub min: u32,
     /// Requests at most.
     pub max: u32,

@@ -190,7 +190,7 @@ fn field_line(lines: &mut impl Lines, parts: &RequestParts<'_>, plan: &Plan, fie
             let left = parts.request.max_forwards.unwrap_or(0);
             lines.number(field.name.of(parts.head), left.saturating_sub(1));
         }
-        K::Expect | K::Identity | K::Alias | K::Host => {}
+        K::Expect | K::Identity | K::Alias | K::Own | K::Host => {}
         kind if kind.is_hop_by_hop() => {}
         _ => lines.keep(field),
     }

@@ -48,6 +48,8 @@ pub struct ResponseParts<'a> {
     pub edits: &'a Edits,
     /// Our pseudonym for `via`.
     pub via: Option<&'a [u8]>,
+    /// A `Set-Cookie` of ours.
+    pub cookie: Option<&'a [u8]>,
     /// The time as an IMF-fixdate, for a final response without Date (RFC 9110 section 6.6.1).
     pub date: Option<&'a [u8]>,
 }
@@ -140,6 +142,9 @@ fn fields(lines: &mut impl Lines, parts: &ResponseParts<'_>) {
     }
     if last_via.is_none() && !parts.edits.leaves_out(b"via") {
         via_line(lines, parts, None);
+    }
+    if let Some(cookie) = parts.cookie {
+        lines.line(b"Set-Cookie", cookie);
     }
     date(lines, parts);
 }

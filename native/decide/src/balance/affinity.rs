@@ -1,0 +1,103 @@
+//! Session affinity: the value of the cookie that names an endpoint.
+//!
+//! In: the cookie of a request. Out: the endpoint that it named, as long as it may be used, be it draining; otherwise
+//! one that the policy picks, and that a new cookie is due. Values are made from addresses: they hold across restarts,
+//! processes, and any order of endpoints.
+
+use super::dice::{mix, stable_hash};
+use super::{Ask, Balancer, Loads, Members, View};
+use hashbrown::HashMap;
+
+/// Tells cookies from the hashes that keys are placed by.
+const COOKIE: u64 = 0x5AFE_C00C_1E5A_17ED;
+
+/// Which endpoint each value names. It is made for the members of a whole service, where they change.
+#[derive(Debug, Default)]
+pub struct Affinity {
+    by_value: HashMap<u64, u32, foldhash::fast::RandomState>,
+    by_endpoint: Box<[u64]>,
+}
+
+/// An endpoint for a request with affinity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Picked {
+    /// Its index within the service.
+    pub endpoint: u32,
+    /// The client has no cookie that names it, and is to be given one.
+    pub cookie_due: bool,
+}
+
+impl Affinity {
+    /// From all members, draining ones included.
+    #[must_use]
+    pub fn new(members: &Members) -> Self {
+        let mut by_endpoint = vec![0; members.bound()].into_boxed_slice();
+        let mut by_value = HashMap::default();
+        for (member, site) in members.as_slice() {
+            let value = value(site.identity);
+            by_value.entry(value).or_insert(member.endpoint);
+            if let Some(entry) = by_endpoint.get_mut(member.endpoint as usize) {
+                *entry = value;
+            }
+        }
+        Self { by_value, by_endpoint }
+    }
+
+    /// The endpoint that a cookie's value names; none for what is no such value, or names nobody who is still there.
+    #[must_use]
+    pub fn find(&self, cookie: &[u8]) -> Option<u32> {
+        let digits: &[u8; 16] = cookie.try_into().ok()?;
+        let digit = |digit: u8| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        };
+        let value =
+            digits.iter().try_fold(0_u64, |value, byte| Some(value << 4 | u64::from(digit(*byte)?)))?;
+        self.by_value.get(&value).copied()
+    }
+
+    /// Writes the value that names an endpoint; none, where it is not a member.
+    pub fn cookie_of(&self, endpoint: u32, out: &mut [u8; 16]) -> Option<()> {
+        let value = self.by_endpoint.get(endpoint as usize)?;
+        write(*value, out);
+        Some(())
+    }
+}
+
+/// The value that names the endpoint of an identity: 16 lower-case hex digits. It shows neither address nor index.
+/// It is not a secret either: who guesses an address can tell whether it is the one.
+pub fn cookie_value(identity: u64, out: &mut [u8; 16]) {
+    write(value(identity), out);
+}
+
+/// The endpoint that the request's cookie named, or one that the balancer picks: where the named one may not be used,
+/// was tried, or there was none.
+pub fn pick(
+    named: Option<u32>,
+    balancer: &mut dyn Balancer,
+    view: &View,
+    loads: &Loads,
+    ask: &Ask<'_>,
+) -> Option<Picked> {
+    let usable = named.filter(|endpoint| view.admits(*endpoint) && !ask.tried.contains(endpoint));
+    if let Some(endpoint) = usable {
+        return Some(Picked { endpoint, cookie_due: false });
+    }
+    let endpoint = balancer.pick(view, loads, ask);
+    // Draining or tried, and alone: better than nobody.
+    let endpoint = endpoint.or_else(|| named.filter(|endpoint| view.admits(*endpoint)))?;
+    Some(Picked { endpoint, cookie_due: named != Some(endpoint) })
+}
+
+fn value(identity: u64) -> u64 {
+    stable_hash(&mix(identity ^ COOKIE).to_le_bytes())
+}
+
+fn write(value: u64, out: &mut [u8; 16]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (at, digit) in (0..16).zip(out) {
+        let four = value >> (60 - 4 * at) & 0xF;
+        *digit = DIGITS.get(usize::try_from(four).unwrap_or(0)).copied().unwrap_or(b'0');
+    }
+}

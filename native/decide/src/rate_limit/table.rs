@@ -1,0 +1,238 @@
+//! Buckets by key, for all workers: atomics, no lock.
+//!
+//! Levels of open addressing, each eight times the one before, made when it is needed, in chunks of 4 KiB that are made
+//! when they are needed. A key has two lines of eight slots in each level; it is entered once and stays where it is for
+//! as long as it is not at rest. Nothing is moved: levels that were outgrown empty by themselves.
+
+mod line;
+
+use super::Verdict;
+use super::gcra::Gcra;
+use crate::chance::{again, index};
+use line::{Line, Slot, charge};
+use std::array;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+/// Slots for each key within the bound: so few lines are full that a thousandth of the keys at most has to share.
+const SLOTS_PER_KEY: usize = 2;
+const LINES_PER_CHUNK: usize = 32;
+const SLOTS_PER_CHUNK: usize = LINES_PER_CHUNK * Line::SLOTS;
+/// How much larger a level is than the one before.
+const GROWTH: usize = 8;
+const GUARDS: usize = 64;
+/// How often a guard is tried: some microseconds. It is held for some tens of nanoseconds.
+const TRIES: u32 = 512;
+
+/// At the bound, lines that are searched for a slot at rest besides the key's own.
+const LINES_LOOKED_AT: usize = 4;
+
+type Chunk = [Line; LINES_PER_CHUNK];
+
+#[derive(Debug)]
+pub(super) struct Table {
+    /// At most so many slots are used.
+    keys: u32,
+    /// Slots that were ever used.
+    used: AtomicU32,
+    /// The bucket of requests without a key, and of keys that found no slot.
+    shared: AtomicU64,
+    /// One key is entered once: whoever enters it holds its guard. Keys that are there need none.
+    guards: [AtomicBool; GUARDS],
+    levels: Box<[Level]>,
+}
+
+#[derive(Debug)]
+struct Level {
+    size: usize,
+    chunks: OnceLock<Box<[OnceLock<Box<Chunk>>]>>,
+}
+
+/// A key: what it is told by in a slot, and where it may be.
+#[derive(Clone, Copy)]
+struct Key {
+    tag: u64,
+    places: [u64; 2],
+}
+
+impl Key {
+    fn new(hash: u64) -> Self {
+        let first = again(hash);
+        // 0 is the tag of slots that were never used.
+        Self { tag: hash.max(1), places: [first, again(first)] }
+    }
+}
+
+/// Where to look for a slot.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fresh {
+    /// Slots that were never used only in the newest level.
+    InNewest,
+    /// In all.
+    Anywhere,
+}
+
+impl Table {
+    pub(super) fn new(keys: u32) -> Self {
+        let mut left = (keys.max(1) as usize * SLOTS_PER_KEY).div_ceil(SLOTS_PER_CHUNK);
+        let mut sizes = Vec::new();
+        let mut size = 1;
+        while left > 0 {
+            // What would be left for a smaller level than this one makes this one larger.
+            let take = if left < 2 * size { left } else { size };
+            sizes.push(take);
+            left -= take;
+            size *= GROWTH;
+        }
+        Self {
+            keys,
+            used: AtomicU32::new(0),
+            shared: AtomicU64::new(0),
+            guards: array::from_fn(|_| AtomicBool::new(false)),
+            levels: sizes.into_iter().map(|size| Level { size, chunks: OnceLock::new() }).collect(),
+        }
+    }
+
+    pub(super) fn decide(&self, hash: Option<u64>, now: u64, gcra: &Gcra) -> Verdict {
+        hash.and_then(|hash| {
+            let key = Key::new(hash);
+            self.known(key, now, gcra).or_else(|| self.enter(key, now, gcra))
+        })
+        .unwrap_or_else(|| charge(&self.shared, now, gcra))
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        let level = |level: &Level| {
+            let chunks = level.chunks.get()?;
+            let made = chunks.iter().filter(|chunk| chunk.get().is_some()).count();
+            Some(size_of_val::<[_]>(chunks) + made * size_of::<Chunk>())
+        };
+        size_of::<Self>()
+            + size_of_val::<[_]>(&self.levels)
+            + self.levels.iter().filter_map(level).sum::<usize>()
+    }
+
+    /// The levels that there are, newest first: most keys are there.
+    fn made(&self) -> impl Iterator<Item = &Level> {
+        self.levels.iter().rev().filter(|level| level.chunks.get().is_some())
+    }
+
+    fn known(&self, key: Key, now: u64, gcra: &Gcra) -> Option<Verdict> {
+        self.made()
+            .flat_map(|level| key.places.map(|place| level.line(place)))
+            .flatten()
+            .find_map(|line| line.charge(key.tag, now, gcra))
+    }
+
+    /// Enters a key that is not there. None: there is no slot for it, or others were entering keys all the while.
+    fn enter(&self, key: Key, now: u64, gcra: &Gcra) -> Option<Verdict> {
+        let guard = self.guards.get(index(key.tag, GUARDS))?;
+        let got = (0..TRIES).any(|_| {
+            let got = guard.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
+            if !got {
+                std::hint::spin_loop();
+            }
+            got
+        });
+        if !got {
+            return self.known(key, now, gcra);
+        }
+        // Another worker may just have entered it.
+        let verdict = self.known(key, now, gcra).or_else(|| {
+            let slot = self.slot(key, now)?;
+            let step = gcra.step(0, now);
+            slot.publish(key.tag, step.tat.unwrap_or(now));
+            Some(step.verdict)
+        });
+        guard.store(false, Ordering::Release);
+        verdict
+    }
+
+    /// A slot for the key, claimed: one at rest in any level, or one that was never used.
+    fn slot(&self, key: Key, now: u64) -> Option<Slot<'_>> {
+        let mut at_rest = self.made().flat_map(|level| key.places.map(|place| level.line(place))).flatten();
+        if let Some(slot) = at_rest.find_map(|line| line.claim_at_rest(now)) {
+            return Some(slot);
+        }
+        let count = |used| (used < self.keys).then_some(used + 1);
+        let counted = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).is_ok();
+        if !counted && !self.give_back(key, now) {
+            return None;
+        }
+        let slot = self.grow_to_fresh(key);
+        if slot.is_none() {
+            self.used.fetch_sub(1, Ordering::Relaxed);
+        }
+        slot
+    }
+
+    /// Makes a slot that is at rest one that was never used. Looks at a few lines, all of a small table.
+    fn give_back(&self, key: Key, now: u64) -> bool {
+        let small = self.made().nth(1).is_none();
+        let lines = if small { LINES_PER_CHUNK } else { LINES_LOOKED_AT };
+        let from = again(key.tag ^ now);
+        let at_rest = self
+            .made()
+            .take(1)
+            .find_map(|level| level.walk(from, lines).find_map(|line| line.claim_at_rest(now)));
+        at_rest.map(|slot| slot.publish(0, 0)).is_some()
+    }
+
+    fn grow_to_fresh(&self, key: Key) -> Option<Slot<'_>> {
+        loop {
+            if let Some(slot) = self.fresh(key, Fresh::InNewest) {
+                return Some(slot);
+            }
+            let Some(next) = self.levels.iter().find(|level| level.chunks.get().is_none()) else {
+                return self.fresh(key, Fresh::Anywhere);
+            };
+            next.make();
+        }
+    }
+
+    fn fresh(&self, key: Key, which: Fresh) -> Option<Slot<'_>> {
+        let levels = if which == Fresh::InNewest { 1 } else { usize::MAX };
+        self.made()
+            .take(levels)
+            .flat_map(|level| key.places.map(|place| level.line_made(place)))
+            .flatten()
+            .find_map(Line::claim_fresh)
+    }
+}
+
+impl Level {
+    fn make(&self) {
+        self.chunks.get_or_init(|| (0..self.size).map(|_| OnceLock::new()).collect());
+    }
+
+    /// The line of a place, if its chunk is there.
+    fn line(&self, place: u64) -> Option<&Line> {
+        let (chunk, line) = self.find(place)?;
+        chunk.get()?.get(line)
+    }
+
+    /// The line of a place. Its chunk is made if it is not there: 4 KiB of zeros.
+    fn line_made(&self, place: u64) -> Option<&Line> {
+        let (chunk, line) = self.find(place)?;
+        chunk.get_or_init(Box::default).get(line)
+    }
+
+    /// Some lines in a row that are there, from a place on.
+    fn walk(&self, place: u64, lines: usize) -> impl Iterator<Item = &Line> {
+        let all = self.size * LINES_PER_CHUNK;
+        let first = index(place, all);
+        (0..lines).filter_map(move |step| {
+            let (chunk, line) = self.at((first + step) % all)?;
+            chunk.get()?.get(line)
+        })
+    }
+
+    fn find(&self, place: u64) -> Option<(&OnceLock<Box<Chunk>>, usize)> {
+        self.at(index(place, self.size * LINES_PER_CHUNK))
+    }
+
+    fn at(&self, line: usize) -> Option<(&OnceLock<Box<Chunk>>, usize)> {
+        let chunk = self.chunks.get()?.get(line / LINES_PER_CHUNK)?;
+        Some((chunk, line % LINES_PER_CHUNK))
+    }
+}

@@ -1,0 +1,356 @@
+//! A service, as one worker sees it: its balancers, what is known of its endpoints, and where its pools are.
+//!
+//! In: places and their standing, outcomes of attempts. Out: a place for each attempt. Views of who may be picked are made
+//! anew when a standing changed, which one number tells.
+
+use super::exchange::Exchange;
+use crate::certificates;
+use crate::clock::Nanos;
+use crate::running::{Place, Places, PoolKey, Running};
+use crate::shared::ServiceCounts;
+use crate::slab::Id;
+use crate::standing::Ejection;
+use crate::telemetry::{ServiceCounters, WorkerMetrics};
+use std::cell::{Cell, Ref, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use tulle_decide::balance::affinity::{self, Picked};
+use tulle_decide::balance::{Ask, Balancer, EndpointSet, Loads, Members, Outcome, Settings, View, balancer};
+use tulle_decide::outlier::{OutlierPolicy, Standing};
+use tulle_decide::overload::{Batch, Gate, Outcome as Load};
+use tulle_snapshot::wire::{CircuitLimits, PoolLimits, ProxyVersion, RequestKey, ServiceProtocol};
+
+/// A service, as its connections and exchanges see it.
+pub(crate) struct WorkerService {
+    pub(crate) index: u16,
+    pub(crate) counters: Arc<ServiceCounters>,
+    pub(crate) counts: Arc<ServiceCounts>,
+    pub(crate) tls: Option<Arc<certificates::Client>>,
+    /// Its endpoints speak HTTP/2.
+    pub(crate) http2: bool,
+    pub(crate) connect_timeout_ms: u32,
+    /// The PROXY header that its connections begin with.
+    pub(crate) proxy_header: Option<ProxyVersion>,
+    /// The idle connections are this worker's share.
+    pub(crate) pool: PoolLimits,
+    pub(crate) circuit: CircuitLimits,
+    pub(crate) name: Arc<str>,
+    /// What ring hash and Maglev go by.
+    pub(crate) key: Option<RequestKey>,
+    /// The cookie that names an endpoint, and its `Max-Age`.
+    pub(crate) affinity: Option<(Box<str>, u32)>,
+    pub(crate) outlier: Option<OutlierPolicy>,
+    pub(super) places: Arc<Places>,
+    settings: Settings,
+    /// Its endpoints' health is checked.
+    checked: bool,
+    /// When this worker last said that there is traffic.
+    seen: Cell<u64>,
+    /// Of the whole service, then of each subset.
+    sets: Vec<RefCell<Set>>,
+    loads: RefCell<Loads>,
+    /// The standing that the views were made of.
+    epoch: Cell<u64>,
+    pub(super) tallies: RefCell<Tallies>,
+    /// What was seen of its load since that was last handed over.
+    seen_load: RefCell<Option<Box<Batch>>>,
+    load_handed_over: Cell<u64>,
+    /// By place: the worker's pool.
+    pools: Vec<Cell<Option<Id>>>,
+}
+
+struct Set {
+    balancer: Box<dyn Balancer + Send>,
+    view: View,
+}
+
+/// How often a worker says that there is traffic, in nanoseconds.
+const TRAFFIC_NOTED: u64 = 1_000_000_000;
+/// How often a worker hands over what it counted, in nanoseconds.
+const HAND_OVER: u64 = 100_000_000;
+
+/// Successes and errors of each place since they were last handed over.
+#[derive(Debug, Default)]
+pub(super) struct Tallies {
+    list: Vec<(u32, u32)>,
+    touched: Vec<u32>,
+    handed_over: u64,
+}
+
+impl Tallies {
+    /// Counts one, and gives what is to be handed over: places, each with successes and errors.
+    pub(super) fn count(&mut self, place: u32, is_error: bool, now: u64) -> Vec<(u32, u32, u32)> {
+        let index = place as usize;
+        if self.list.len() <= index {
+            self.list.resize(index + 1, (0, 0));
+        }
+        if let Some(tally) = self.list.get_mut(index) {
+            if *tally == (0, 0) {
+                self.touched.push(place);
+            }
+            if is_error {
+                tally.1 += 1;
+            } else {
+                tally.0 += 1;
+            }
+        }
+        if now.saturating_sub(self.handed_over) < HAND_OVER {
+            return Vec::new();
+        }
+        self.handed_over = now;
+        let list = &mut self.list;
+        let take = |place: u32| {
+            let (successes, errors) = list.get_mut(place as usize).map(std::mem::take).unwrap_or_default();
+            (place, successes, errors)
+        };
+        self.touched.drain(..).map(take).collect()
+    }
+}
+
+/// What an attempt asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) subset: Option<u32>,
+    pub(crate) random: u64,
+    pub(crate) key: Option<u64>,
+    pub(crate) now: Nanos,
+    pub(crate) tried: &'a [u32],
+    /// The place that a cookie names.
+    pub(crate) named: Option<u32>,
+}
+
+impl WorkerService {
+    pub(super) fn new(
+        running: &Arc<Running>,
+        index: usize,
+        metrics: &WorkerMetrics,
+        before: Option<&Self>,
+    ) -> Option<Self> {
+        let wire = running.core.snapshot.services.get(index)?;
+        let places = Arc::clone(running.places.get(index)?);
+        let balancing = &wire.load_balancing;
+        let settings = Settings::new(balancing);
+        let sets = places.members.iter().zip(&places.tables).map(|(members, table)| {
+            let balancer = balancer(balancing.policy, table.clone());
+            RefCell::new(Set { balancer, view: View::new(members, None, settings, |_| None) })
+        });
+        let made = Self {
+            index: u16::try_from(index).ok()?,
+            counters: Arc::clone(metrics.service(index)?),
+            counts: Arc::clone(running.service_counts.get(index)?),
+            tls: running.tls.client.get(index)?.clone(),
+            http2: matches!(wire.protocol, ServiceProtocol::Http2 | ServiceProtocol::Grpc),
+            connect_timeout_ms: wire.connect_timeout_ms,
+            proxy_header: wire.send_proxy_protocol,
+            pool: PoolLimits {
+                idle_per_endpoint: wire.pool.idle_per_endpoint.div_ceil(running.core.snapshot.workers),
+                ..wire.pool
+            },
+            circuit: wire.circuit,
+            name: wire.name.as_str().into(),
+            key: balancing.key.clone(),
+            affinity: balancing.affinity.as_ref().map(|a| (a.cookie.as_str().into(), a.max_age_s)),
+            outlier: wire.outlier_detection.as_ref().map(OutlierPolicy::new),
+            settings,
+            checked: wire.health_check.is_some(),
+            seen: Cell::new(0),
+            sets: sets.collect(),
+            loads: RefCell::new(places.members.first().map(Loads::new).unwrap_or_default()),
+            epoch: Cell::new(0),
+            tallies: RefCell::default(),
+            seen_load: RefCell::default(),
+            load_handed_over: Cell::new(0),
+            pools: places.list.iter().map(|_| Cell::new(None)).collect(),
+            places,
+        };
+        if let Some(before) = before {
+            made.remember(before);
+        }
+        made.look_again();
+        Some(made)
+    }
+
+    /// Takes over what was known of the places that stay.
+    fn remember(&self, before: &Self) {
+        let (mut loads, known) = (self.loads.borrow_mut(), before.loads.borrow());
+        loads.set_means(&known);
+        for (place, index) in self.places.list.iter().zip(0u32..) {
+            let same = |earlier: &Place| Arc::ptr_eq(&earlier.standing, &place.standing);
+            // Places rarely move, so that the one at the same index is looked at first.
+            let at = before.place(index).filter(|earlier| same(earlier)).map(|_| index);
+            let search = || before.places.list.iter().position(same).and_then(|at| u32::try_from(at).ok());
+            if let Some(at) = at.or_else(search) {
+                // What is under way there is counted where it began.
+                loads.set(index, known.get(at).at_rest());
+            }
+        }
+    }
+
+    /// Makes the views anew if any place stands otherwise than they say.
+    fn refresh(&self) {
+        if self.counts.roster.epoch() != self.epoch.get() {
+            self.look_again();
+        }
+    }
+
+    fn look_again(&self) {
+        let roster = &self.counts.roster;
+        self.epoch.set(roster.epoch());
+        // Of these places, and not the roster's: workers change to another configuration one after the other.
+        let used_all_the_same = self.outlier.as_ref().is_none_or(|policy| policy.panics(self.standing()));
+        let list = || self.places.list.iter().zip(0u32..);
+        let fits = |place: &Place| {
+            place.standing.is_healthy() && (used_all_the_same || place.standing.ejection() == Ejection::In)
+        };
+        let usable: EndpointSet = list().filter(|(place, _)| fits(place)).map(|(_, index)| index).collect();
+        let since = |index: u32| self.place(index).map(|place| place.standing.came()).filter(|at| *at > 0);
+        for (set, members) in self.sets.iter().zip(&self.places.members) {
+            set.borrow_mut().view = View::new(members, Some(&usable), self.settings, since);
+        }
+    }
+
+    /// A place for an attempt, and whether the client is to be given a cookie that names it.
+    pub(crate) fn pick(&self, wanted: &Wanted<'_>) -> Option<Picked> {
+        self.refresh();
+        let which = wanted.subset.map_or(0, |subset| subset as usize + 1);
+        let mut set = self.sets.get(which)?.borrow_mut();
+        let Set { balancer, view } = &mut *set;
+        let Wanted { random, key, now, tried, .. } = *wanted;
+        let ask = Ask { random, key, now: now.0, tried };
+        let loads = self.loads.borrow();
+        if self.affinity.is_some() {
+            return affinity::pick(wanted.named, balancer.as_mut(), view, &loads, &ask);
+        }
+        let endpoint = balancer.pick(view, &loads, &ask)?;
+        Some(Picked { endpoint, cookie_due: false })
+    }
+
+    /// Whether a place takes one more request, which is then counted there.
+    pub(super) fn has_room(&self, place: u32, x: &mut Exchange) -> bool {
+        let Some(most) = self.circuit.endpoint_requests else { return true };
+        let Some(place) = self.place(place) else { return true };
+        if x.is_tunnel() || x.is_connection() {
+            return true;
+        }
+        x.holds_place = place.standing.circuit.requests().admit(Some(most));
+        x.holds_place.is_some()
+    }
+
+    /// How its endpoints stand, all together.
+    pub(super) fn standing(&self) -> Standing {
+        let mut standing = Standing::default();
+        for place in &self.places.list {
+            standing.total += 1;
+            if !place.standing.is_healthy() {
+                standing.unhealthy += 1;
+            } else if place.standing.ejection() != Ejection::In {
+                standing.ejected += 1;
+            }
+        }
+        standing
+    }
+
+    /// Whether any endpoint of the service or subset may be picked.
+    pub(crate) fn is_usable(&self, subset: Option<u32>) -> bool {
+        self.refresh();
+        let which = subset.map_or(0, |subset| subset as usize + 1);
+        self.sets.get(which).is_some_and(|set| !set.borrow().view.is_empty())
+    }
+
+    /// The endpoints whose ejection is over, and that one request is to find out about; rarely any.
+    pub(super) fn members_of(&self, subset: Option<u32>) -> impl Iterator<Item = u32> + '_ {
+        let which = subset.map_or(0, |subset| subset as usize + 1);
+        let members = self.places.members.get(which);
+        members.into_iter().flat_map(Members::as_slice).map(|(member, _)| member.endpoint)
+    }
+
+    /// What lets requests in under the adaptive limit, where there is one.
+    pub(super) fn gate(&self) -> Option<&Gate> {
+        self.circuit.adaptive.map(|bounds| self.counts.overload.gate(bounds))
+    }
+
+    /// Counts how a request went under the adaptive limit, and hands over ten times a second.
+    pub(super) fn count_load(&self, latency: u64, in_flight: u32, outcome: Load, now: Nanos) {
+        let Some(bounds) = self.circuit.adaptive else { return };
+        let mut seen = self.seen_load.borrow_mut();
+        let batch = seen.get_or_insert_with(Box::default);
+        batch.finished(latency, in_flight, outcome);
+        if now.0.saturating_sub(self.load_handed_over.get()) >= HAND_OVER {
+            self.load_handed_over.set(now.0);
+            self.counts.overload.take(bounds, &std::mem::take(&mut **batch), now);
+        }
+    }
+
+    /// Says now and then that there is traffic, where health checks want to know.
+    pub(super) fn note_traffic(&self, now: Nanos) {
+        if self.checked && now.0.saturating_sub(self.seen.get()) > TRAFFIC_NOTED {
+            self.seen.set(now.0);
+            self.counts.roster.note_traffic(now);
+        }
+    }
+
+    pub(super) fn loads(&self) -> std::cell::RefMut<'_, Loads> {
+        self.loads.borrow_mut()
+    }
+
+    /// What is known of the endpoints' load.
+    #[expect(dead_code, reason = "for pages that explain a pick")]
+    pub(super) fn known(&self) -> Ref<'_, Loads> {
+        self.loads.borrow()
+    }
+
+    pub(super) fn answered(&self, place: u32, now: Nanos, latency: u64, outcome: Outcome) {
+        self.loads.borrow_mut().answered(place, now.0, latency, outcome);
+    }
+
+    pub(crate) fn place(&self, place: u32) -> Option<&Place> {
+        self.places.list.get(place as usize)
+    }
+
+    pub(crate) fn pool_of(&self, place: u32) -> Option<Id> {
+        self.pools.get(place as usize)?.get()
+    }
+
+    pub(crate) fn pools(&self) -> impl Iterator<Item = Id> + '_ {
+        self.pools.iter().filter_map(Cell::get)
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = PoolKey> + '_ {
+        let tls = self.tls.as_ref().map_or(0, |tls| tls.serial);
+        self.places.list.iter().map(move |place| PoolKey {
+            service: Arc::clone(&self.name),
+            address: place.address.clone(),
+            tls,
+        })
+    }
+
+    pub(crate) fn bind_pools(&self, mut bind: impl FnMut(&PoolKey) -> Id) {
+        for (key, pool) in self.keys().zip(&self.pools) {
+            pool.set(Some(bind(&key)));
+        }
+    }
+}
+
+/// The service of a name, among those of a configuration.
+pub(super) fn named<'a>(services: &'a [Rc<WorkerService>], name: &str) -> Option<&'a Rc<WorkerService>> {
+    services.iter().find(|service| &*service.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_outcome_is_handed_over_once_and_ten_times_a_second() {
+        let mut tallies = Tallies { handed_over: 1_000, ..Tallies::default() };
+        for now in [1_000, 1_500, HAND_OVER] {
+            assert_eq!(tallies.count(7, false, now), []);
+        }
+        assert_eq!(tallies.count(7, true, HAND_OVER), []);
+        assert_eq!(tallies.count(2, true, 999 + HAND_OVER), []);
+        let all = tallies.count(0, false, 1_000 + HAND_OVER);
+        assert_eq!(all, [(7, 3, 1), (2, 0, 1), (0, 1, 0)]);
+        assert_eq!(tallies.count(7, false, 1_000 + HAND_OVER), [], "not for as long again");
+        assert_eq!(tallies.count(2, false, 1_000 + 2 * HAND_OVER), [(7, 1, 0), (2, 1, 0)]);
+    }
+}

@@ -1,0 +1,236 @@
+// How attempts end and what follows: hedges that are not made, limits of time while an attempt connects, probes that tell
+// nothing, connections as attempts.
+
+import { once } from 'node:events';
+import net from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import type { ProxyConfig } from '../../src/index.js';
+import { freePorts } from '../ports.js';
+import { Admin, Caller, Endpoint, tally, until } from './endpoint.js';
+import { startProxy } from './rig.js';
+
+type Service = NonNullable<ProxyConfig['services']>[string];
+type Rule = NonNullable<NonNullable<ProxyConfig['routes']>[number]['rules']>[number];
+
+interface Rig {
+  readonly port: number;
+  readonly tcpPort: number;
+  readonly admin: Admin;
+  readonly a: Endpoint;
+  readonly b: Endpoint;
+  caller(connections?: number): Caller;
+}
+
+/** Two endpoints behind a service like this and a rule like that, served by one worker. */
+async function rig(t: Test, service: Partial<Service>, rule: Partial<Rule> = {}): Promise<Rig> {
+  const [port = 0, tcpPort = 0, adminPort = 0, one = 0, two = 0] = await freePorts(5);
+  const [a, b] = [await Endpoint.start(t, 'a', one), await Endpoint.start(t, 'b', two)];
+  await startProxy(t, {
+    workers: 1,
+    listeners: {
+      web: { address: `127.0.0.1:${port}` },
+      db: { address: `127.0.0.1:${tcpPort}`, protocol: 'tcp', backends: [{ service: 'raw' }] },
+      admin: { address: `127.0.0.1:${adminPort}`, admin: true },
+    },
+    services: {
+      api: {
+        endpoints: [a.address, b.address],
+        loadBalancing: { policy: 'round-robin', slowStart: '0s' },
+        ...service,
+      },
+      raw: {
+        protocol: 'tcp',
+        endpoints: [a.address, b.address],
+        loadBalancing: { policy: 'round-robin', slowStart: '0s' },
+        outlierDetection: EJECTS,
+      },
+    },
+    routes: [{ name: 'all', rules: [{ ...rule, backends: [{ service: 'api' }] }] }],
+  } as ProxyConfig);
+  const caller = (connections?: number): Caller => new Caller(t, port, connections);
+  return { port, tcpPort, admin: new Admin(adminPort), a, b, caller };
+}
+
+const EJECTS: Service['outlierDetection'] = {
+  consecutiveErrors: 3,
+  successRate: 'off',
+  baseEjection: '300ms',
+};
+
+function both({ a, b }: Rig, reply: Endpoint['reply']): void {
+  for (const endpoint of [a, b]) {
+    endpoint.flush();
+    endpoint.reply = reply;
+  }
+}
+
+/** So many answers that take so long each: the hedge's delay is a little longer from then on. */
+async function learn(t: Test, found: Rig, ms: number): Promise<void> {
+  both(found, () => ({ afterMs: ms }));
+  t.same(tally(await found.caller(8).many(250, '/')), { 200: 250 });
+}
+
+t.jobs = 4;
+
+t.test('what rests before its next attempt is not hedged', async (t) => {
+  const retry: Rule['retry'] = {
+    attempts: 1,
+    on: [503],
+    backoff: { base: '400ms', max: '400ms' },
+    hedge: {},
+  };
+  const found = await rig(t, {}, { retry, timeouts: { request: '10s' } });
+  await learn(t, found, 40);
+  both(found, ({ headers }) => (headers['x-tulle-attempt'] === undefined ? { status: 503 } : {}));
+  t.same(tally(await found.caller(10).many(10, '/')), { 200: 10 });
+});
+
+t.test('what waits for its turn waits as long as it may, and is not hedged', async (t) => {
+  const limits: Service['limits'] = { connections: 1 };
+  const service = {
+    limits,
+    loadBalancing: { policy: 'ring-hash', key: { path: true }, slowStart: '0s' },
+  } as const;
+  const found = await rig(t, service, { retry: { hedge: {} } });
+  both(found, () => ({ afterMs: 2 }));
+  t.same(tally(await found.caller(1).many(150, '/')), { 200: 150 });
+  both(found, () => ({ afterMs: 200 }));
+  t.same(tally(await found.caller(3).many(3, '/')), { 200: 3 });
+});
+
+t.test('a hedge alone ends with the request’s time', async (t) => {
+  const rule: Partial<Rule> = {
+    retry: { attempts: 0, hedge: {} },
+    timeouts: { request: '900ms', perTry: '500ms' },
+  };
+  const found = await rig(t, {}, rule);
+  await learn(t, found, 20);
+  both(found, () => 'hang');
+  const answer = await found.caller().ask('/');
+  t.equal(answer.status, 504);
+  t.ok(answer.ms >= 890 && answer.ms < 5_000, `${answer.ms} ms`);
+  t.equal(found.a.seen.length, 1);
+  t.equal(found.b.seen.length, 1);
+});
+
+t.test('a hedge goes where the first attempt did not', async (t) => {
+  const loadBalancing: Service['loadBalancing'] = { policy: 'random', slowStart: '0s' };
+  const found = await rig(t, { loadBalancing }, { retry: { hedge: {} }, timeouts: { request: '500ms' } });
+  await learn(t, found, 5);
+  both(found, () => ({}));
+  found.b.reply = () => 'hang';
+  const caller = found.caller(4);
+  await Promise.all(Array.from({ length: 16 }, (_, index) => caller.ask(`/${index}`)));
+  const paths = found.b.seen.map(({ url }) => url);
+  t.same(paths, [...new Set(paths)], 'none is there twice');
+  t.ok(await found.admin.metric('tulle_service_events_total', { service: 'api', event: 'hedge_won' }));
+});
+
+t.test(
+  'the limit of one attempt counts while it connects, and an earlier one’s does not end the request',
+  async (t) => {
+    const [port = 0] = await freePorts(1);
+    // Takes connections, and says nothing: a handshake that does not end.
+    const silent = net.createServer(() => {}).listen(port, '127.0.0.1');
+    await once(silent, 'listening');
+    t.teardown(() => silent.close());
+    const service: Partial<Service> = {
+      endpoints: [`127.0.0.1:${port}`],
+      tls: { mode: 'simple' },
+      connectTimeout: '8s',
+    };
+    const retry: Rule['retry'] = { attempts: 2, on: ['per-try-timeout'], backoff: { base: '0ms' } };
+    const found = await rig(t, service, { retry, timeouts: { request: '6s', perTry: '300ms' } });
+    const answer = await found.caller().ask('/', { method: 'POST', body: 'x' });
+    t.match(answer, { status: 504, headers: { 'x-tulle-reason': 'per_try_timeout' } });
+    t.ok(answer.ms >= 890 && answer.ms < 4_000, `three attempts took ${answer.ms} ms`);
+  },
+);
+
+t.test('a probe whose client leaves is followed by another one', async (t) => {
+  const found = await rig(t, { outlierDetection: EJECTS });
+  const caller = found.caller(1);
+  found.b.reply = () => ({ status: 500 });
+  await caller.many(6, '/');
+  await found.admin.stands('api', found.b, 'ejected');
+  found.b.reply = () => 'hang';
+  found.b.flush();
+  await pause(400);
+  // One of these is the probe.
+  const leave = Array.from({ length: 4 }, async () => {
+    const socket = net.connect(found.port, '127.0.0.1').on('error', () => {});
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await until(() => found.b.seen.length > 0, 'the probe is there');
+    socket.resetAndDestroy();
+  });
+  await Promise.all(leave);
+  t.equal(found.b.seen.length, 1);
+  found.b.reply = () => ({});
+  await until(async () => {
+    t.equal((await caller.ask('/')).status, 200);
+    return (await found.admin.standing('api', found.b)).state === 'usable';
+  }, 'the endpoint is back');
+});
+
+t.test('a probe is a request that can be made again, while there are such', async (t) => {
+  const found = await rig(t, { outlierDetection: EJECTS }, { retry: { attempts: 1, on: ['5xx'] } });
+  const caller = found.caller(1);
+  found.b.reply = () => ({ status: 500 });
+  await caller.many(6, '/');
+  await found.admin.stands('api', found.b, 'ejected');
+  await pause(400);
+  found.b.flush();
+  t.same(tally(await caller.many(20, '/', { method: 'POST', body: 'x' })), { 200: 20 });
+  t.equal(found.b.seen.length, 0);
+  t.same(tally(await caller.many(2, '/')), { 200: 2 }, 'who finds out is served elsewhere');
+  t.equal(found.b.seen.length, 1);
+  found.b.reply = () => ({});
+  await until(async () => {
+    await caller.ask('/', { method: 'POST', body: 'x' });
+    return (await found.admin.standing('api', found.b)).state === 'usable';
+  }, 'where nothing else comes, anything will do');
+});
+
+t.test('a connection that is made counts as well, and as a probe', async (t) => {
+  const { tcpPort, admin, a, b } = await rig(t, {});
+  /** Opens one, and has it carry a request. */
+  const connect = async (): Promise<net.Socket> => {
+    const socket = net.connect(tcpPort, '127.0.0.1').on('error', () => {});
+    t.teardown(() => socket.destroy());
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await once(socket, 'data');
+    return socket;
+  };
+  // One or two failures, a success, and as many again are no three in a row.
+  for (const _ of [1, 2, 3, 4]) {
+    b.close();
+    await connect();
+    await connect();
+    await b.listen();
+    b.flush();
+    while (b.seen.length === 0) await connect();
+  }
+  t.equal((await admin.standing('raw', b)).state, 'usable');
+  b.close();
+  await until(async () => {
+    await connect();
+    return (await admin.standing('raw', b)).state === 'ejected';
+  }, 'it is left out');
+  await b.listen();
+  await pause(400);
+  await until(async () => {
+    await connect();
+    return (await admin.standing('raw', b)).state === 'usable';
+  }, 'it is back while connections are open');
+  t.ok(a.seen.length > 0);
+});
+
+t.test('a delay on purpose comes before an abort on purpose', async (t) => {
+  const fault = { delay: { duration: '300ms' }, abort: { status: 418 } };
+  const found = await rig(t, {}, { filters: [{ fault }] });
+  const answer = await found.caller().ask('/');
+  t.equal(answer.status, 418);
+  t.ok(answer.ms >= 290, `${answer.ms} ms`);
+  t.equal(found.a.seen.length + found.b.seen.length, 0);
+});
