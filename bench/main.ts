@@ -24,8 +24,12 @@ import { RigError } from './rig/tools.js';
 import { startUpstream } from './rig/upstream.js';
 import { startUpstreamH2 } from './rig/upstream-h2.js';
 import { blocked } from './scenario/blocked.js';
+import { decisions } from './scenario/decisions.js';
+import { idleFeatures } from './scenario/idle-features.js';
 import { latency } from './scenario/latency.js';
 import { memory } from './scenario/memory.js';
+import { overload } from './scenario/overload.js';
+import { resilience } from './scenario/resilience.js';
 import { routes } from './scenario/routes.js';
 import { type Context, messageOf, note } from './scenario/scenario.js';
 import { syscalls } from './scenario/syscalls.js';
@@ -105,7 +109,19 @@ async function measure(
     });
   const context: Context = { bench, options, peers, results };
   const started = new Date();
-  for (const scenario of [throughput, latency, blocked, syscalls, memory, routes]) {
+  const scenarios = [
+    throughput,
+    latency,
+    blocked,
+    syscalls,
+    memory,
+    routes,
+    decisions,
+    idleFeatures,
+    resilience,
+    overload,
+  ];
+  for (const scenario of scenarios) {
     try {
       await scenario(context);
     } catch (error) {

@@ -31,12 +31,16 @@ export const SCENARIOS = [
   'memory',
   'memory-h2',
   'routes',
+  'decisions',
+  'idle-features',
+  'resilience',
+  'overload',
 ] as const;
 
 /** The name of one scenario. */
 export type ScenarioName = (typeof SCENARIOS)[number];
 
-/** What `--quick` leaves out where nothing is asked for by name: each has a sister that stays. */
+/** What `--quick` leaves out where nothing is asked for by name: each has a sister that stays, or lasts too long. */
 const NOT_QUICK: ReadonlySet<ScenarioName> = new Set<ScenarioName>([
   'h1-16k-256',
   'h2-h1-4x8',
@@ -49,6 +53,9 @@ const NOT_QUICK: ReadonlySet<ScenarioName> = new Set<ScenarioName>([
   'tcp-connect-32',
   'mtls-pair-1',
   'mtls-pair-256',
+  'decisions',
+  'resilience',
+  'overload',
 ]);
 
 /** Every peer by name; `tulle-bare` (the data plane without Node) only when asked for. */
@@ -96,7 +103,7 @@ function listed(names: readonly string[]): string {
 /** The text of `--help`. */
 export const USAGE = `Usage: npm run bench -- [options]
 
-  --rounds N       interleaved rounds (default 5)
+  --rounds N       interleaved rounds (default 5); of resilience and overload one for every five
   --duration S     seconds of each measured window (default 2)
   --only NAME,…    ${listed(SCENARIOS)}
                    or a beginning of such a name: h1, h2, grpc, tcp, mtls

@@ -46,11 +46,13 @@ export interface Load {
   readonly body?: string;
   /** ghz: messages of each call, which count as requests. */
   readonly messages?: number;
+  /** Requests that the peer may make of its own accord during the run: health checks. */
+  readonly probes?: number;
 }
 
-/** The most requests that can be under way when a load stops. */
+/** The most requests that the upstream can have seen beyond those answered when a load has stopped. */
 export function inFlight(load: Load): number {
-  return load.connections * (load.streams ?? 1) * (load.messages ?? 1);
+  return load.connections * (load.streams ?? 1) * (load.messages ?? 1) + (load.probes ?? 0);
 }
 
 /** Starts the load of a running peer on the load's core. */

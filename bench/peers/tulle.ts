@@ -49,11 +49,11 @@ function entry(): string {
   return join(projectRoot(), 'dist/cli/main.js');
 }
 
-/** What is common to every configuration here. */
-const BASE = { workers: 1, accessLog: { file: '-', requests: 'off' } };
+/** What is common to every configuration. */
+export const BASE = { workers: 1, accessLog: { file: '-', requests: 'off' } };
 
 /** What is common to every listener for traffic: the other peers keep idle clients as long. */
-const LISTENER = { headers: { trace: false }, limits: { idleTimeout: '5m' } };
+export const LISTENER = { headers: { trace: false }, limits: { idleTimeout: '5m' } };
 
 /** The configuration of one front, its ports taken from the ground. HTTP/2 in needs no word. */
 export function frontConfig(shape: FrontShape, ground: Ground): { config: TulleConfig; port: number } {

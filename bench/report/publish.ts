@@ -31,6 +31,10 @@ const METHOD = [
   'latency one: closed loop. latency rate: own open-loop sender, counted from when a request was due.',
   'others: processor time, in cores, of everything on the machine but the peer, the load, the upstream and the rig.',
   'Memory from smaps_rollup; 1 MiB is 2^20 bytes. System calls from strace -f -c in a run of their own.',
+  'resilience and overload: callers and endpoints of our own, an open loop at a fixed rate, each request sent when it is due, on a new connection where all are busy; a lost one took as long as its caller waited. direct: callers take the endpoints by turns, without a proxy, and try once.',
+  'An endpoint that is slow answers 200 ms later, one that fails answers half of the requests with 503 (health checks with 200), a silent one accepts and never answers.',
+  'Shares of an endpoint: its requests of half a second to those of all, evenly divided. Out: below a tenth of it, back: half of it. Requests to a crashed endpoint never arrive.',
+  'goodput: answers of 2xx within 1 s; to the best of any contender at any load. HAProxy is told the concurrency that suits the upstream, Tulle and Envoy find it.',
   'Trace headers are off at Tulle, because nginx and HAProxy make none; the nginx and HAProxy pairs check chain and DNS name, Tulle and Envoy chain and SPIFFE ID.',
 ];
 
@@ -68,10 +72,11 @@ function isPublishable({ results, options }: Facts): boolean {
 /** A remark when other programs used more than a tenth of a core, in the median over all windows. */
 function busyNote(results: Results): string[] {
   const samples = [...results.throughput, ...results.routes].flatMap((series) => series.samples);
-  const others = median(samples.map((sample) => sample.others)) ?? 0;
+  const measured = [...samples, ...results.resilience, ...results.overload];
+  const others = median(measured.map((one) => one.others)) ?? 0;
   if (others <= 0.1) return [];
   return [
-    `the machine was busy: other programs used ${others.toFixed(2)} cores in the median window; do not trust this run`,
+    `the machine was busy: other programs used ${others.toFixed(2)} cores in the median window or run; do not trust this run`,
   ];
 }
 

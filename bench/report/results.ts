@@ -1,6 +1,7 @@
 // The shape of a result: what the scenarios fill and what table, targets, chart and JSON read.
 
 import type { Memory } from '../measure/memory.js';
+import type { Figures } from '../measure/tally.js';
 import type { Sample } from '../measure/window.js';
 import type { ScenarioName } from '../options.js';
 import type { Point } from './statistics.js';
@@ -68,6 +69,75 @@ export interface RoutesSeries {
   readonly samples: readonly Sample[];
 }
 
+/** What one decision costs. */
+export interface Decision {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string;
+}
+
+/** How one fault was met. Times in milliseconds; undefined: not in time, or not seen. */
+export interface FaultResult {
+  readonly name: string;
+  /** From its beginning until the endpoint had less than a tenth of its fair share. */
+  readonly ejectMs: number | undefined;
+  /** From its end until the endpoint had half of its fair share. */
+  readonly readmitMs: number | undefined;
+  /** The endpoint's part of its fair share while the fault lasted; undefined where its requests never arrive. */
+  readonly share: number | undefined;
+}
+
+/** A service of ten endpoints, through one contender, over all faults. */
+export interface ResilienceResult {
+  readonly round: number;
+  /** The peer; `direct`: callers that take the endpoints by turns, and never a second one. */
+  readonly peer: string;
+  readonly stages: readonly { readonly name: string; readonly figures: Figures }[];
+  readonly overall: Figures;
+  /** Requests that endpoints received per request of a caller. */
+  readonly amplification: number;
+  readonly faults: readonly FaultResult[];
+  /** What each endpoint received in each second: shows where requests went when the figures above surprise. */
+  readonly perSecond: readonly (readonly number[])[];
+  /** How far the sender fell behind its schedule at worst, in milliseconds. */
+  readonly latestMs: number;
+  /** Processor time, in cores, used meanwhile by what is not part of the measurement. */
+  readonly others: number;
+}
+
+/** One load of the overload scenario. */
+export interface OverloadStep {
+  /** The load, as a multiple of the upstream's capacity. */
+  readonly load: number;
+  /** Answers of 2xx within a second, per second. */
+  readonly goodput: number;
+  /** The first two seconds of the load, which are not counted: a proxy may be finding out how much is good. */
+  readonly settling: Figures;
+  readonly figures: Figures;
+  /** Of the requests that are to be turned away last. */
+  readonly high: Figures;
+  /** Questions to the proxy about itself meanwhile, and those not answered within a second. */
+  readonly asked: number;
+  readonly unanswered: number;
+  /** The slowest answer to one, in milliseconds. */
+  readonly slowestMs: number;
+  /** The most resident memory that was seen, in bytes. */
+  readonly rss: number;
+}
+
+/** An upstream with too much to do, through one contender. */
+export interface OverloadResult {
+  readonly round: number;
+  readonly peer: string;
+  /** Requests per second that the upstream can answer. */
+  readonly capacity: number;
+  /** Resident memory before the first load, in bytes. */
+  readonly idleRss: number;
+  /** Processor time, in cores, used meanwhile by what is not part of the measurement. */
+  readonly others: number;
+  readonly steps: readonly OverloadStep[];
+}
+
 /** Everything that one run found. Scenarios that were not asked for are empty. */
 export interface Results {
   throughput: ThroughputSeries[];
@@ -77,6 +147,9 @@ export interface Results {
   memory: MemoryResult[];
   crowds: CrowdResult[];
   routes: RoutesSeries[];
+  decisions: Decision[];
+  resilience: ResilienceResult[];
+  overload: OverloadResult[];
   /** What a reader should know: peers left out, void samples, scenarios that failed. */
   notes: string[];
 }
@@ -91,6 +164,9 @@ export function emptyResults(): Results {
     memory: [],
     crowds: [],
     routes: [],
+    decisions: [],
+    resilience: [],
+    overload: [],
     notes: [],
   };
 }

@@ -2,6 +2,7 @@
 
 import type { Memory } from '../measure/memory.js';
 import { SCENARIOS } from '../options.js';
+import { overloadTable, resilienceTables } from './resilience.js';
 import { cpuPoints, type Results } from './results.js';
 import { median, ratios, type Spread, spread } from './statistics.js';
 import { addedLatency, cpuOf, SUBJECT, type Verdict } from './targets.js';
@@ -29,6 +30,9 @@ export function renderTables(results: Results, targets: readonly Verdict[]): str
     ...syscallTable(results),
     ...memoryTables(results),
     ...routesTable(results),
+    ...decisionsTable(results),
+    ...resilienceTables(results, alignColumns),
+    ...overloadTable(results, alignColumns),
     ...targetsTable(targets),
     ...(results.notes.length > 0 ? [['Notes', ...results.notes.map((text) => `- ${text}`)]] : []),
   ];
@@ -156,6 +160,15 @@ function routesTable(results: Results): string[][] {
   return [
     alignColumns([['routes', 'CPU µs/request (range)', `to ${results.routes[0]?.routes ?? 0}`], ...rows]),
   ];
+}
+
+function decisionsTable({ decisions }: Results): string[][] {
+  if (decisions.length === 0) return [];
+  const rows = decisions.map(({ name, value, unit }) => [
+    name,
+    `${value.toFixed(value < 100 ? 1 : 0)} ${unit}`,
+  ]);
+  return [alignColumns([['decision', 'cost'], ...rows])];
 }
 
 function targetsTable(targets: readonly Verdict[]): string[][] {

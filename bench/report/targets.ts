@@ -1,7 +1,17 @@
 // What was aimed for, and whether a result meets it. Pure: results in, verdicts out.
 
 import type { ScenarioName } from '../options.js';
-import { cpuPoints, type LatencySeries, type MemoryResult, OVER_H2, PRIME, type Results } from './results.js';
+import { failurePercent, goodputOf, OVERALL, peakGoodput, resilienceOf, stageOf } from './resilience.js';
+import {
+  cpuPoints,
+  type LatencySeries,
+  type MemoryResult,
+  OVER_H2,
+  type OverloadResult,
+  type OverloadStep,
+  PRIME,
+  type Results,
+} from './results.js';
 import { differences, median, type Point, ratios } from './statistics.js';
 
 /** One target against one result. */
@@ -73,6 +83,10 @@ export function verdicts(results: Results): Verdict[] {
     ...syscallVerdicts(results),
     ...memoryVerdicts(results),
     routesVerdict(results),
+    ...decisionVerdicts(results),
+    featuresVerdict(results),
+    ...resilienceVerdicts(results),
+    ...overloadVerdicts(results),
   ];
 }
 
@@ -188,4 +202,92 @@ function routesVerdict(results: Results): Verdict {
   const of = (count: number) => cpuPoints(results.routes.find((one) => one.routes === count)?.samples ?? []);
   const measured = median(ratios(of(100_000), of(10)));
   return verdict('CPU per request at 100,000 routes, to 10', '×', { limit: 1.1, measured });
+}
+
+/** The dearest of those whose name fits. */
+function decisionVerdicts({ decisions }: Results): Verdict[] {
+  const dearest = (fits: RegExp): number | undefined => {
+    const costs = decisions.filter(({ name }) => fits.test(name)).map(({ value }) => value);
+    return costs.length === 0 ? undefined : Math.max(...costs);
+  };
+  const build = dearest(/^build\/maglev.*\/10000$/);
+  return [
+    verdict('picking one of 10,000 endpoints, the dearest way', 'ns', {
+      limit: 150,
+      measured: dearest(/^(even|weighted).*\/10000$/),
+    }),
+    verdict("building Maglev's table for 10,000 endpoints", 'ms', {
+      limit: 20,
+      measured: build === undefined ? undefined : build / 1e6,
+    }),
+    verdict('a rate limit, 10,000 keys', 'ns', { limit: 200, measured: dearest(/^rate limit, 10000 keys/) }),
+    verdict('a rate limit, 1,000,000 keys at random', 'ns', {
+      limit: 200,
+      measured: dearest(/^rate limit, 1000000 keys/),
+    }),
+    verdict("memory of a rate limit's key, 1,000,000 keys", 'B', {
+      limit: 64,
+      measured: dearest(/^rate limit, memory of 1000000 keys/),
+    }),
+  ];
+}
+
+/** Ratios within a round, as between peers. */
+function featuresVerdict(results: Results): Verdict {
+  const of = (peer: string) => cpuOf(results, 'idle-features', peer);
+  const measured = median(ratios(of('everything'), of('plain')));
+  return verdict('CPU per request with everything on and idle, to all of it off', '×', {
+    limit: 1.05,
+    measured,
+  });
+}
+
+/** The peers that success and p99 are compared with. */
+const RIVALS = ['haproxy', 'envoy'] as const;
+
+function resilienceVerdicts(results: Results): Verdict[] {
+  const failed = (peer: string) => resilienceOf(results, peer, ({ overall }) => failurePercent(overall));
+  const p99 = (peer: string, stage: string) =>
+    resilienceOf(results, peer, (result) => stageOf(result, stage)?.p99);
+  const over = (own: number | undefined, other: number | undefined) =>
+    own === undefined || other === undefined ? undefined : own / other;
+  const each = RIVALS.flatMap((rival) => {
+    const theirs = failed(rival);
+    const success = { limit: theirs ?? 0, measured: theirs === undefined ? undefined : failed(SUBJECT) };
+    const tail = { limit: 1, measured: over(p99(SUBJECT, OVERALL), p99(rival, OVERALL)) };
+    return [
+      verdict(`requests without success while endpoints fail, to ${rival}`, '%', success),
+      verdict(`p99 while endpoints fail, to ${rival}`, '×', tail),
+    ];
+  });
+  const amplification = resilienceOf(results, SUBJECT, (result) => result.amplification);
+  const slow = over(p99(SUBJECT, 'slow'), p99('direct', 'slow'));
+  return [
+    ...each,
+    verdict('attempts per request while endpoints fail', '', { limit: 1.2, measured: amplification }),
+    verdict('p99 with one slow endpoint of ten, to no proxy', '×', { limit: 0.85, measured: slow }),
+  ];
+}
+
+/** The load at which the overload is judged, as a multiple of the capacity. */
+const OVERLOAD = 3;
+
+function overloadVerdicts(results: Results): Verdict[] {
+  const goodput = goodputOf(results, SUBJECT, OVERLOAD);
+  const peak = peakGoodput(results);
+  const rounds = results.overload.filter((one) => one.peer === SUBJECT);
+  const most = (of: (step: OverloadStep, result: OverloadResult) => number) => {
+    const all = rounds.flatMap((one) => one.steps.map((step) => of(step, one)));
+    return all.length === 0 ? undefined : Math.max(...all);
+  };
+  const missing = goodput === undefined || peak === undefined ? undefined : (1 - goodput / peak) * 100;
+  const grown = most(({ rss }, { idleRss }) => (rss - idleRss) / MIB);
+  return [
+    verdict('goodput at 3 × capacity below the peak', '%', { limit: 10, measured: missing }),
+    verdict('probes and admin without an answer in 1 s', '', {
+      limit: 0,
+      measured: most(({ unanswered }) => unanswered),
+    }),
+    verdict('RSS grown under 3 × capacity', 'MiB', { limit: 32, measured: grown }),
+  ];
 }

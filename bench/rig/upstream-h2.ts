@@ -17,5 +17,5 @@ export async function startUpstreamH2(fleet: Fleet, place: UpstreamPlace): Promi
   const { folder, core } = place;
   const started = fleet.start(command, { name: 'upstream-h2', folder, core });
   await waitForPorts(started, [port, status], 10);
-  return { port, tlsPort: undefined, ...counted(started, new Counter(status)) };
+  return { port, others: [], tlsPort: undefined, ...counted(started, new Counter(status)) };
 }

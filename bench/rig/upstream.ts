@@ -12,6 +12,9 @@ import { waitForPorts } from './waiting.js';
 /** Sizes of the fixed answers: 128 B, 1 KB, 16 KB. */
 export const BODY_BYTES = { small: 128, '1k': 1024, '16k': 16_384 } as const;
 
+/** Ports beside the first one. */
+const OTHERS = 3;
+
 /** Which fixed answer; its path is `/NAME`. */
 export type BodyName = keyof typeof BODY_BYTES;
 
@@ -26,6 +29,8 @@ export interface UpstreamCount {
 /** A running upstream. */
 export interface Upstream {
   readonly port: number;
+  /** Ports with the same answers, for a service of several endpoints. */
+  readonly others: readonly number[];
   /** The same over TLS 1.3, where it has that. */
   readonly tlsPort: number | undefined;
   pids(): number[];
@@ -53,13 +58,14 @@ export async function startUpstream(fleet: Fleet, place: UpstreamPlace): Promise
   const folder = join(place.folder, 'upstream');
   mkdirSync(folder, { recursive: true });
   const [port, tlsPort, status] = [place.ports.take(), place.ports.take(), place.ports.take()];
+  const others = Array.from({ length: OTHERS }, () => place.ports.take());
   const file = join(folder, 'upstream.conf');
-  writeFileSync(file, configuration(folder, { ...place, port, tlsPort, status }));
+  writeFileSync(file, configuration(folder, { ...place, port, others, tlsPort, status }));
   const command = ['nginx', '-e', join(folder, 'error.log'), '-p', folder, '-c', file];
   const started = fleet.start(command, { name: 'upstream', folder, core: place.core });
-  await waitForPorts(started, [port, tlsPort, status], 10);
+  await waitForPorts(started, [port, ...others, tlsPort, status], 10);
   const counter = new Counter(status);
-  return { port, tlsPort, ...counted(started, counter) };
+  return { port, others, tlsPort, ...counted(started, counter) };
 }
 
 /** What an upstream does whose page is read by a counter. */
@@ -69,7 +75,14 @@ export function counted(started: Started, counter: Counter): Pick<Upstream, 'pid
 
 function configuration(
   folder: string,
-  at: { port: number; tlsPort: number; status: number; fileLimit: number; certificate: KeyPair },
+  at: {
+    port: number;
+    others: readonly number[];
+    tlsPort: number;
+    status: number;
+    fileLimit: number;
+    certificate: KeyPair;
+  },
 ): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
   return `daemon off;
@@ -85,7 +98,7 @@ http {
   default_type text/plain;
   ${temporary.map((name) => `${name}_temp_path ${folder}/${name};`).join(' ')}
   server {
-    listen 127.0.0.1:${at.port} backlog=4096;
+    ${[at.port, ...at.others].map((port) => `listen 127.0.0.1:${port} backlog=4096;`).join(' ')}
     listen 127.0.0.1:${at.tlsPort} ssl backlog=4096;
     ssl_certificate ${at.certificate.cert};
     ssl_certificate_key ${at.certificate.key};

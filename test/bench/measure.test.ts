@@ -155,6 +155,7 @@ t.test('requests under way', async (t) => {
   t.equal(inFlight(load), 4);
   t.equal(inFlight({ ...load, streams: 8 }), 32);
   t.equal(inFlight({ ...load, messages: 100 }), 400);
+  t.equal(inFlight({ ...load, probes: 3 }), 7, 'what the peer asks by itself');
 });
 
 t.test('what the upstream has to see of a request, by shape', async (t) => {
