@@ -5,10 +5,10 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import type { ProxyConfig } from '../../src/index.js';
+import { createProxy, type ProxyConfig } from '../../src/index.js';
 import { freePorts } from '../ports.js';
 import { Admin, Caller, Endpoint, tally, until } from './endpoint.js';
-import { startProxy } from './rig.js';
+import { simple, startProxy } from './rig.js';
 
 type Service = NonNullable<ProxyConfig['services']>[string];
 type Rule = NonNullable<NonNullable<ProxyConfig['routes']>[number]['rules']>[number];
@@ -233,4 +233,31 @@ t.test('a delay on purpose comes before an abort on purpose', async (t) => {
   t.equal(answer.status, 418);
   t.ok(answer.ms >= 290, `${answer.ms} ms`);
   t.equal(found.a.seen.length + found.b.seen.length, 0);
+});
+
+t.test('an endpoint that closes idle connections before we do is told of, once', async (t) => {
+  const [port = 0, upstream = 0] = await freePorts(2);
+  const server = net.createServer((socket) => {
+    socket.on('data', () => {
+      socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
+      setTimeout(() => socket.end(), 700);
+    });
+    socket.on('error', () => {});
+  });
+  server.listen(upstream, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const told: string[] = [];
+  const proxy = createProxy(simple(port, [`127.0.0.1:${upstream}`]), {
+    onNotice: (text) => told.push(text),
+  });
+  await proxy.start();
+  t.teardown(() => proxy.close());
+  for (let round = 0; round < 4; round += 1) {
+    t.equal((await new Caller(t, port).ask('/')).status, 200);
+    await pause(900);
+  }
+  await until(() => told.length > 0, 'a notice');
+  t.match(told, [/^service api: .* idle for [6-8]\d\d ms, before pool\.idleTimeout \(4000 ms\)/]);
+  t.equal(told.length, 1);
 });

@@ -52,6 +52,8 @@ impl Count {
 pub(crate) struct ServiceCounts {
     pub(crate) connections: Count,
     pub(crate) waiting: Waiting,
+    /// Idle connections that an endpoint closed before we did.
+    pub(crate) early_closes: AtomicU32,
     /// Requests and retries under way, where there is a limit on them.
     pub(crate) circuit: Circuit,
     /// The workers of those that wait for one of the requests, in order of arrival.

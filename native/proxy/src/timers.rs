@@ -18,6 +18,12 @@ impl Deadline {
         self.due.is_none_or(|own| due < own)
     }
 
+    /// How many milliseconds ago it was set, if it was set for so many later.
+    pub(crate) fn age(&self, after_ms: u32, now: Nanos) -> Option<u64> {
+        let set = self.due?.0.checked_sub(u64::from(after_ms) * 1_000_000)?;
+        Some(now.0.saturating_sub(set) / 1_000_000)
+    }
+
     /// Takes it away; a heap entry that is left behind fires into nothing.
     pub(crate) fn clear(&mut self) {
         self.due = None;

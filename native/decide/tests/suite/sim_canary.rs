@@ -52,7 +52,7 @@ fn shares_are_within_binomial_bounds() {
 }
 
 #[test]
-#[ignore = "long: npm run test:long"]
+#[cfg(feature = "long")]
 fn shares_are_within_binomial_bounds_over_ten_million() {
     shares(10_000_000);
 }

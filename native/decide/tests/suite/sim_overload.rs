@@ -265,7 +265,7 @@ fn higher_priorities_are_served_first() {
 }
 
 #[test]
-#[ignore = "long: npm run test:long"]
+#[cfg(feature = "long")]
 fn goodput_holds_for_long_and_for_many_services() {
     for (seed, servers, mean) in [(1, 1, 100), (2, 2, 5), (3, 50, 10), (4, 200, 30), (5, 8, 300)] {
         let capacity = at(0, servers, mean);

@@ -113,22 +113,11 @@ fn get(path: &str) -> Value {
 
 /// A service that is checked every 50 ms; 3 down, 2 up.
 fn service(name: &str, endpoints: &[Value], probe: &Value) -> Value {
-    let endpoint = |address: &Value| json!({ "address": address, "weight": 1, "zone": null });
-    let endpoints: Vec<Value> = endpoints.iter().map(endpoint).collect();
-    json!({
-        "name": name, "protocol": "http", "sendProxyProtocol": null, "endpoints": endpoints, "subsets": [],
-        "loadBalancing": { "policy": "round-robin", "key": null, "preferZone": false, "slowStartMs": 0, "affinity": null },
-        "tls": null, "connectTimeoutMs": 1000,
-        "pool": {
-            "connections": 10, "idlePerEndpoint": 10, "idleTimeoutMs": 1000, "requestsPerConnection": null, "pending": 10,
-            "queueTimeoutMs": 1000,
-        },
-        "circuit": { "requests": null, "retries": null, "endpointConnections": null, "endpointRequests": null, "adaptive": null },
-        "healthCheck": {
-            "probe": probe, "intervalMs": 50, "idleIntervalMs": 50, "timeoutMs": 5000, "unhealthyAfter": 3, "healthyAfter": 2,
-        },
-        "outlierDetection": null,
-    })
+    let mut made = crate::fixture::service(name, endpoints);
+    made["healthCheck"] = json!({
+        "probe": probe, "intervalMs": 50, "idleIntervalMs": 50, "timeoutMs": 5000, "unhealthyAfter": 3, "healthyAfter": 2,
+    });
+    made
 }
 
 /// The same with other values, by path.

@@ -13,7 +13,13 @@ use crate::timers::Deadline;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tulle_decide::circuit::Held;
+
+/// What closes sooner than this was not idle for too long: it ended for another reason.
+const SOON_MS: u64 = 500;
+/// How often it is seen before it is taken for a habit.
+const HABIT: u32 = 3;
 
 /// A worker's idle connections to one endpoint. The last one given back is the first one taken, so that the others may
 /// become idle enough to close.
@@ -211,6 +217,7 @@ impl Worker {
                 State::Mux => self.serve_mux(id),
                 State::Idle => {
                     if !self.is_quiet(id) {
+                        self.note_early_close(id);
                         self.close_upstream(id);
                     }
                     false
@@ -222,6 +229,22 @@ impl Worker {
             }
         }
         self.queue(id);
+    }
+
+    /// An endpoint closes idle connections before we do: once that is a habit, an operator hears of it, because a request may
+    /// meet a connection that is just closing.
+    fn note_early_close(&self, id: Id) {
+        let Some(conn) = self.conns.get(id) else { return };
+        let Role::Upstream(upstream) = &conn.role else { return };
+        let (service, limit) = (&upstream.service, upstream.service.pool.idle_timeout_ms);
+        let Some(idle) = conn.deadline.age(limit, self.now).filter(|idle| *idle >= SOON_MS) else { return };
+        if service.counts.early_closes.fetch_add(1, Ordering::Relaxed) + 1 == HABIT {
+            self.setup.shared.note(format!(
+                "service {}: its endpoints close connections that were idle for {idle} ms, before pool.idleTimeout ({limit} ms) \
+                 does: set it below that, so that no request meets one that is closing",
+                service.name,
+            ));
+        }
     }
 
     /// TCP done? Then TLS. Done? Then the request.
