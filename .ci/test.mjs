@@ -27,7 +27,13 @@ const rustSuites = [
   {
     name: 'cargo: snapshot, decide',
     // Simulations of many hours are for those who wait.
-    args: ['-p', 'tulle-snapshot', '-p', 'tulle-decide', ...(long ? ['--features', 'tulle-decide/long'] : [])],
+    args: [
+      '-p',
+      'tulle-snapshot',
+      '-p',
+      'tulle-decide',
+      ...(long ? ['--features', 'tulle-decide/long'] : []),
+    ],
   },
   { name: 'cargo: proxy, authority', args: ['--release', '-p', 'tulle-proxy', '-p', 'tulle-authority'] },
 ];
