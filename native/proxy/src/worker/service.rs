@@ -11,7 +11,8 @@ use crate::shared::ServiceCounts;
 use crate::slab::Id;
 use crate::standing::Ejection;
 use crate::telemetry::{ServiceCounters, WorkerMetrics};
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use tulle_decide::balance::affinity::{self, Picked};
@@ -174,14 +175,13 @@ impl WorkerService {
     fn remember(&self, before: &Self) {
         let (mut loads, known) = (self.loads.borrow_mut(), before.loads.borrow());
         loads.set_means(&known);
+        let earlier = before.places.list.iter().zip(0u32..);
+        let earlier: HashMap<_, u32> =
+            earlier.map(|(place, index)| (Arc::as_ptr(&place.standing), index)).collect();
         for (place, index) in self.places.list.iter().zip(0u32..) {
-            let same = |earlier: &Place| Arc::ptr_eq(&earlier.standing, &place.standing);
-            // Places rarely move, so that the one at the same index is looked at first.
-            let at = before.place(index).filter(|earlier| same(earlier)).map(|_| index);
-            let search = || before.places.list.iter().position(same).and_then(|at| u32::try_from(at).ok());
-            if let Some(at) = at.or_else(search) {
+            if let Some(at) = earlier.get(&Arc::as_ptr(&place.standing)) {
                 // What is under way there is counted where it began.
-                loads.set(index, known.get(at).at_rest());
+                loads.set(index, known.get(*at).at_rest());
             }
         }
     }
@@ -291,12 +291,6 @@ impl WorkerService {
 
     pub(super) fn loads(&self) -> std::cell::RefMut<'_, Loads> {
         self.loads.borrow_mut()
-    }
-
-    /// What is known of the endpoints' load.
-    #[expect(dead_code, reason = "for pages that explain a pick")]
-    pub(super) fn known(&self) -> Ref<'_, Loads> {
-        self.loads.borrow()
     }
 
     pub(super) fn answered(&self, place: u32, now: Nanos, latency: u64, outcome: Outcome) {
