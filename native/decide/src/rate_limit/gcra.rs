@@ -2,6 +2,7 @@
 //! (ITU-T I.371, annex A). A bucket is one number: the theoretical arrival time (TAT), at or before which it is at rest.
 
 use super::Verdict;
+use crate::chance::below;
 
 const SECOND: u64 = 1_000_000_000;
 /// How far the clocks of workers may be apart.
@@ -14,16 +15,18 @@ pub(super) struct Gcra {
     burst: u32,
     /// Whole nanoseconds between two requests, rounded down.
     interval: u64,
-    /// Whether `interval` is exact.
-    whole: bool,
+    /// What was rounded off: so many `rate`-ths of a nanosecond.
+    short: u64,
+    /// 2^64 by `rate`, rounded up: to multiply by instead of dividing. Unused where `short` is 0.
+    inverse: u64,
     /// How far ahead of now a TAT may be.
     tolerance: u64,
 }
 
-/// A decision, and the TAT to keep if it is to stand; none: the TAT stays as it is.
+/// A decision, and the TAT to keep if it is to stand: mostly the one there was, if it is to refuse.
 pub(super) struct Step {
     pub(super) verdict: Verdict,
-    pub(super) tat: Option<u64>,
+    pub(super) tat: u64,
 }
 
 impl Gcra {
@@ -31,10 +34,11 @@ impl Gcra {
     pub(super) fn new(rate: u32, burst: u32) -> Self {
         let rate = u64::from(rate.clamp(1, 1_000_000));
         let burst = burst.clamp(1, 1_000_000);
-        let whole = SECOND.is_multiple_of(rate);
+        let short = SECOND % rate;
         // Where steps are rounded, a burst of them may be a nanosecond longer than it would be.
-        let tolerance = (u64::from(burst) * SECOND).div_ceil(rate) + u64::from(!whole);
-        Self { rate, burst, interval: SECOND / rate, whole, tolerance }
+        let tolerance = (u64::from(burst) * SECOND).div_ceil(rate) + u64::from(short != 0);
+        let inverse = (u64::MAX / rate).saturating_add(1);
+        Self { rate, burst, interval: SECOND / rate, short, inverse, tolerance }
     }
 
     /// One more request at `now`, for a bucket at `tat`.
@@ -48,32 +52,46 @@ impl Gcra {
         if ahead > self.tolerance {
             let retry_after_ns = ahead - self.tolerance;
             let verdict = Verdict::Refuse { limit: self.burst, reset_ns: tat - now, retry_after_ns };
-            return Step { verdict, tat: beyond.then_some(tat) };
+            return Step { verdict, tat };
         }
         // The product is that of burst and second at most.
         let left = (self.tolerance - ahead) * self.rate / SECOND;
         let remaining = u32::try_from(left).unwrap_or(u32::MAX).min(self.burst - 1);
         let verdict = Verdict::Pass { limit: self.burst, remaining, reset_ns: ahead };
-        Step { verdict, tat: Some(next) }
+        Step { verdict, tat: next }
     }
 
     /// From one TAT to the next, in whole nanoseconds that never drift: the gap between the two multiples of the exact
     /// interval around it, each rounded up. As a second holds a whole number of intervals, the multiples are those
     /// within its second.
     fn gap_after(&self, tat: u64) -> u64 {
-        if self.whole {
+        if self.short == 0 {
             return self.interval;
         }
-        let within = tat % SECOND;
-        let multiple = |n: u64| (n * SECOND).div_ceil(self.rate);
-        let n = within * self.rate / SECOND;
-        multiple(n + 1) - multiple(n)
+        // The nth multiple is n whole intervals and n times what was rounded off. That is below 2^40 and the rate below
+        // 2^20, so the quotient is exact.
+        let rest = |n: u64| below(self.inverse, n * self.short + self.rate - 1);
+        let n = tat % SECOND * self.rate / SECOND;
+        self.interval + rest(n + 1) - rest(n)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Gcra, SECOND};
+
+    #[test]
+    fn gaps_are_those_between_exact_multiples_rounded_up() {
+        for rate in [3, 6, 7, 11, 4096, 65_537, 300_007, 524_288, 700_000, 999_983, 999_999] {
+            let gcra = Gcra::new(rate, 1);
+            let rate = u64::from(rate);
+            let multiple = |n: u64| (n * SECOND).div_ceil(rate);
+            for n in (0..rate).step_by(1 + usize::try_from(rate / 5000).unwrap()).chain([rate - 1]) {
+                let expected = multiple(n + 1) - multiple(n);
+                assert_eq!(gcra.gap_after(77 * SECOND + multiple(n)), expected, "{n} at {rate}");
+            }
+        }
+    }
 
     #[test]
     fn a_busy_bucket_keeps_its_rate_for_ever() {

@@ -1,7 +1,8 @@
 //! Buckets by key, for all workers: atomics, no lock.
 //!
 //! Levels of open addressing, each eight times the one before, made when it is needed, in chunks of 4 KiB that are made
-//! when they are needed. A key has two lines of eight slots in each level; it is entered once and stays where it is for
+//! when they are needed. A key has one place in each level, four cache lines of four slots, and begins at one of
+//! them: at the bound, nine in ten are in the first line that is looked at. It is entered once and stays where it is for
 //! as long as it is not at rest. Nothing is moved: levels that were outgrown empty by themselves.
 
 mod line;
@@ -9,14 +10,16 @@ mod line;
 use super::Verdict;
 use super::gcra::Gcra;
 use crate::chance::{again, index};
-use line::{Line, Slot, charge};
+use line::{Claim, Line, charge};
 use std::array;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// Slots for each key within the bound: so few lines are full that a thousandth of the keys at most has to share.
 const SLOTS_PER_KEY: usize = 2;
-const LINES_PER_CHUNK: usize = 32;
+const LINES_PER_PLACE: usize = 4;
+const PLACES_PER_CHUNK: usize = 16;
+const LINES_PER_CHUNK: usize = PLACES_PER_CHUNK * LINES_PER_PLACE;
 const SLOTS_PER_CHUNK: usize = LINES_PER_CHUNK * Line::SLOTS;
 /// How much larger a level is than the one before.
 const GROWTH: usize = 8;
@@ -25,9 +28,10 @@ const GUARDS: usize = 64;
 const TRIES: u32 = 512;
 
 /// At the bound, lines that are searched for a slot at rest besides the key's own.
-const LINES_LOOKED_AT: usize = 4;
+const LINES_LOOKED_AT: usize = 8;
 
-type Chunk = [Line; LINES_PER_CHUNK];
+type Place = [Line; LINES_PER_PLACE];
+type Chunk = [Place; PLACES_PER_CHUNK];
 
 #[derive(Debug)]
 pub(super) struct Table {
@@ -46,21 +50,6 @@ pub(super) struct Table {
 struct Level {
     size: usize,
     chunks: OnceLock<Box<[OnceLock<Box<Chunk>>]>>,
-}
-
-/// A key: what it is told by in a slot, and where it may be.
-#[derive(Clone, Copy)]
-struct Key {
-    tag: u64,
-    places: [u64; 2],
-}
-
-impl Key {
-    fn new(hash: u64) -> Self {
-        let first = again(hash);
-        // 0 is the tag of slots that were never used.
-        Self { tag: hash.max(1), places: [first, again(first)] }
-    }
 }
 
 /// Where to look for a slot.
@@ -95,7 +84,8 @@ impl Table {
 
     pub(super) fn decide(&self, hash: Option<u64>, now: u64, gcra: &Gcra) -> Verdict {
         hash.and_then(|hash| {
-            let key = Key::new(hash);
+            // The hash is uniform: it is a key's tag, and its place. 0 is the tag of slots that were never used.
+            let key = hash.max(1);
             self.known(key, now, gcra).or_else(|| self.enter(key, now, gcra))
         })
         .unwrap_or_else(|| charge(&self.shared, now, gcra))
@@ -117,16 +107,24 @@ impl Table {
         self.levels.iter().rev().filter(|level| level.chunks.get().is_some())
     }
 
-    fn known(&self, key: Key, now: u64, gcra: &Gcra) -> Option<Verdict> {
-        self.made()
-            .flat_map(|level| key.places.map(|place| level.line(place)))
-            .flatten()
-            .find_map(|line| line.charge(key.tag, now, gcra))
+    /// Loops, and no chain of iterators: that costs twice the instructions, and what counts with many keys is how many
+    /// decisions the processor has under way while it waits for memory.
+    fn known(&self, key: u64, now: u64, gcra: &Gcra) -> Option<Verdict> {
+        for level in self.levels.iter().rev() {
+            let Some(lines) = level.lines(key) else { continue };
+            for line in lines {
+                let verdict = line.charge(key, now, gcra);
+                if verdict.is_some() {
+                    return verdict;
+                }
+            }
+        }
+        None
     }
 
     /// Enters a key that is not there. None: there is no slot for it, or others were entering keys all the while.
-    fn enter(&self, key: Key, now: u64, gcra: &Gcra) -> Option<Verdict> {
-        let guard = self.guards.get(index(key.tag, GUARDS))?;
+    fn enter(&self, key: u64, now: u64, gcra: &Gcra) -> Option<Verdict> {
+        let guard = self.guards.get(index(key, GUARDS))?;
         let got = (0..TRIES).any(|_| {
             let got = guard.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
             if !got {
@@ -141,7 +139,7 @@ impl Table {
         let verdict = self.known(key, now, gcra).or_else(|| {
             let slot = self.slot(key, now)?;
             let step = gcra.step(0, now);
-            slot.publish(key.tag, step.tat.unwrap_or(now));
+            slot.publish(key, step.tat);
             Some(step.verdict)
         });
         guard.store(false, Ordering::Release);
@@ -149,8 +147,8 @@ impl Table {
     }
 
     /// A slot for the key, claimed: one at rest in any level, or one that was never used.
-    fn slot(&self, key: Key, now: u64) -> Option<Slot<'_>> {
-        let mut at_rest = self.made().flat_map(|level| key.places.map(|place| level.line(place))).flatten();
+    fn slot(&self, key: u64, now: u64) -> Option<Claim<'_>> {
+        let mut at_rest = self.made().filter_map(|level| level.lines(key)).flatten();
         if let Some(slot) = at_rest.find_map(|line| line.claim_at_rest(now)) {
             return Some(slot);
         }
@@ -167,10 +165,10 @@ impl Table {
     }
 
     /// Makes a slot that is at rest one that was never used. Looks at a few lines, all of a small table.
-    fn give_back(&self, key: Key, now: u64) -> bool {
+    fn give_back(&self, key: u64, now: u64) -> bool {
         let small = self.made().nth(1).is_none();
         let lines = if small { LINES_PER_CHUNK } else { LINES_LOOKED_AT };
-        let from = again(key.tag ^ now);
+        let from = again(key ^ now);
         let at_rest = self
             .made()
             .take(1)
@@ -178,7 +176,7 @@ impl Table {
         at_rest.map(|slot| slot.publish(0, 0)).is_some()
     }
 
-    fn grow_to_fresh(&self, key: Key) -> Option<Slot<'_>> {
+    fn grow_to_fresh(&self, key: u64) -> Option<Claim<'_>> {
         loop {
             if let Some(slot) = self.fresh(key, Fresh::InNewest) {
                 return Some(slot);
@@ -190,11 +188,11 @@ impl Table {
         }
     }
 
-    fn fresh(&self, key: Key, which: Fresh) -> Option<Slot<'_>> {
+    fn fresh(&self, key: u64, which: Fresh) -> Option<Claim<'_>> {
         let levels = if which == Fresh::InNewest { 1 } else { usize::MAX };
         self.made()
             .take(levels)
-            .flat_map(|level| key.places.map(|place| level.line_made(place)))
+            .filter_map(|level| level.lines_made(key))
             .flatten()
             .find_map(Line::claim_fresh)
     }
@@ -205,34 +203,41 @@ impl Level {
         self.chunks.get_or_init(|| (0..self.size).map(|_| OnceLock::new()).collect());
     }
 
-    /// The line of a place, if its chunk is there.
-    fn line(&self, place: u64) -> Option<&Line> {
-        let (chunk, line) = self.find(place)?;
-        chunk.get()?.get(line)
+    /// The lines that a key may be in, its first one first, if their chunk is there.
+    fn lines(&self, key: u64) -> Option<impl Iterator<Item = &Line>> {
+        let (chunk, line) = self.find(key)?;
+        Some(near(chunk.get()?, line))
     }
 
-    /// The line of a place. Its chunk is made if it is not there: 4 KiB of zeros.
-    fn line_made(&self, place: u64) -> Option<&Line> {
-        let (chunk, line) = self.find(place)?;
-        chunk.get_or_init(Box::default).get(line)
+    /// The lines that a key may be in. Their chunk is made if it is not there: 4 KiB of zeros.
+    fn lines_made(&self, key: u64) -> Option<impl Iterator<Item = &Line>> {
+        let (chunk, line) = self.find(key)?;
+        Some(near(chunk.get_or_init(Box::default), line))
     }
 
-    /// Some lines in a row that are there, from a place on.
-    fn walk(&self, place: u64, lines: usize) -> impl Iterator<Item = &Line> {
+    /// Some lines in a row that are there, from a random one on.
+    fn walk(&self, from: u64, lines: usize) -> impl Iterator<Item = &Line> {
         let all = self.size * LINES_PER_CHUNK;
-        let first = index(place, all);
+        let first = index(from, all);
         (0..lines).filter_map(move |step| {
             let (chunk, line) = self.at((first + step) % all)?;
-            chunk.get()?.get(line)
+            chunk.get()?.as_flattened().get(line)
         })
     }
 
-    fn find(&self, place: u64) -> Option<(&OnceLock<Box<Chunk>>, usize)> {
-        self.at(index(place, self.size * LINES_PER_CHUNK))
+    /// The chunk of a key, and its first line within it.
+    fn find(&self, key: u64) -> Option<(&OnceLock<Box<Chunk>>, usize)> {
+        self.at(index(key, self.size * LINES_PER_CHUNK))
     }
 
     fn at(&self, line: usize) -> Option<(&OnceLock<Box<Chunk>>, usize)> {
         let chunk = self.chunks.get()?.get(line / LINES_PER_CHUNK)?;
         Some((chunk, line % LINES_PER_CHUNK))
     }
+}
+
+/// The place that a line is in, from this line on.
+fn near(chunk: &Chunk, line: usize) -> impl Iterator<Item = &Line> {
+    let place = chunk.get(line / LINES_PER_PLACE);
+    (0..LINES_PER_PLACE).filter_map(move |step| place?.get((line % LINES_PER_PLACE) ^ step))
 }

@@ -118,6 +118,19 @@ fn small_and_odd_hashes_are_keys_like_others() {
     assert_eq!(burst(&limiter, None, SECOND, 5), 1);
 }
 
+/// A table of two levels has 32 slots for keys that all belong in one place; keys beyond them share.
+#[test]
+fn a_full_place_goes_on_in_the_next_level() {
+    let limiter = LocalLimiter::new(&limit(1, 2, 1000));
+    let passed: Vec<usize> = (1..=40).map(|key| burst(&limiter, Some(key), SECOND, 5)).collect();
+    let (own, further) = passed.split_at(32);
+    assert_eq!(own, [2; 32]);
+    assert_eq!(further.iter().sum::<usize>(), 2, "{further:?}");
+    // All 32 are still there, and their slots are given on once they are at rest.
+    assert!((1..=32).all(|key| !passes(&limiter, Some(key), SECOND)));
+    assert!((101..=132).all(|key| burst(&limiter, Some(key), 5 * SECOND, 5) == 2));
+}
+
 #[test]
 fn memory_follows_the_keys() {
     let limiter = LocalLimiter::new(&limit(1, 1, 20_000));
@@ -210,9 +223,15 @@ fn workers_together_are_exact() {
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
-/// Many keys for few places, while time goes on: slots change hands all the time, and no slot gets more than its rate.
+/// Many keys for few slots, while time goes on: slots change hands all the time, and no slot gets more than its rate.
 #[test]
 fn slots_that_change_hands_let_no_more_pass_than_their_rate() {
+    slots_change_hands(again);
+    // All in one place.
+    slots_change_hands(|key| key + 1);
+}
+
+fn slots_change_hands(hash: fn(u64) -> u64) {
     const KEYS: usize = 64;
     let wire = limit(1000, 2, 24);
     let limiter = LocalLimiter::new(&wire);
@@ -227,7 +246,7 @@ fn slots_that_change_hands_let_no_more_pass_than_their_rate() {
                     random = again(random);
                     let now = clock.fetch_add(2_000, Ordering::SeqCst);
                     let key = random % KEYS as u64;
-                    if passes(limiter, Some(again(key)), now) {
+                    if passes(limiter, Some(hash(key)), now) {
                         passed[usize::try_from(key).unwrap()].fetch_add(1, Ordering::Relaxed);
                     }
                 }
