@@ -20,6 +20,8 @@ const USUAL_FADES: f32 = 10e9;
 const FIRST_GUESS: f32 = 10e6;
 /// A new latency counts for at least this much of a mean.
 const MEAN_PART: f32 = 1.0 / 64.0;
+/// So many times what is usual is an outlier.
+const OUTLYING: f32 = 4.0;
 /// Differences below this are nothing to leave a zone for.
 const ZONE_SLACK: f32 = 1e6;
 /// The own zone keeps everything until it is this much slower than the others.
@@ -210,8 +212,20 @@ impl Loads {
     /// The latency to expect of an endpoint, in nanoseconds; of one that is not known, what is usual for the service.
     #[must_use]
     pub fn latency(&self, endpoint: u32, now: u64) -> f32 {
+        self.expected(endpoint, now).0
+    }
+
+    /// The same, and the attempts under way there.
+    pub(super) fn expected(&self, endpoint: u32, now: u64) -> (f32, u32) {
         let usual = self.usual.value.unwrap_or(FIRST_GUESS);
-        self.list.get(endpoint as usize).map_or(usual, |load| load.latency(now, usual))
+        let known = self.list.get(endpoint as usize);
+        known.map_or((usual, 0), |load| (load.latency(now, usual), load.in_flight))
+    }
+
+    /// Whether a latency, in nanoseconds, is far from what is usual for the service: more than four times as long.
+    #[must_use]
+    pub fn is_outlying(&self, latency: f32) -> bool {
+        self.usual.value.is_some_and(|usual| latency > usual * OUTLYING)
     }
 
     /// The share of requests that the own zone keeps, 0.1 to 1: less, the more its latency exceeds twice that of the

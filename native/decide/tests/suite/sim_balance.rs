@@ -124,6 +124,30 @@ fn peak_ewma_leaves_a_slow_endpoint_and_comes_back() {
 }
 
 #[test]
+fn a_slow_endpoint_gets_nothing_for_being_the_best_of_the_ill() {
+    let ill = |endpoint, _, random: &mut Seeded| match (endpoint, usual(random)) {
+        (0, Does::Answer(latency)) => Does::Answer(latency + 200 * MS),
+        (2, _) => Does::Fail(MS),
+        (4, _) => Does::Fail(500 * MS),
+        (6, _) => Does::Hang,
+        (_, does) => does,
+    };
+    for weights in [[1; 10], [1, 2, 3, 2, 1, 2, 3, 2, 1, 2]] {
+        let mut sim = Sim::new(BalancingPolicy::PeakEwma, members(&weights), Settings::default());
+        sim.run(30, 500, |_, _, random| usual(random));
+        sim.run(60, 500, ill);
+        let (slow, all_ill) = (sim.share(|e| e == 0), sim.share(|e| e < 8 && e % 2 == 0));
+        assert!(slow > 0.0 && slow < 0.006, "{slow}: {:?}", sim.got);
+        assert!(all_ill < 0.01, "{all_ill}: {:?}", sim.got);
+        // Even among the well.
+        assert!((1..10).step_by(2).all(|e| sim.share(|it| it == e) > 0.08), "{:?}", sim.got);
+        sim.run(60, 500, |_, _, random| usual(random));
+        sim.run(30, 500, |_, _, random| usual(random));
+        assert!(sim.share(|e| e == 0) > 0.02, "it is well again: {:?}", sim.got);
+    }
+}
+
+#[test]
 fn an_endpoint_that_fails_fast_attracts_nothing() {
     let failing = |endpoint, _, random: &mut Seeded| match usual(random) {
         Does::Answer(_) if endpoint == 3 => Does::Fail(MS / 2),
