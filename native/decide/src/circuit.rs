@@ -84,7 +84,8 @@ impl EndpointCircuit {
     }
 }
 
-/// How many there are of something, over all workers; exact.
+/// How many there are of something, over all workers; exact. In one order with what else is in such an order: who frees a
+/// place and then sees nobody wait, and who waits and then sees no place, cannot both be right.
 #[derive(Debug, Default)]
 pub struct Gauge(AtomicU32);
 
@@ -102,7 +103,7 @@ impl Gauge {
     pub fn admit(&self, limit: Option<u32>) -> Option<Held> {
         let Some(limit) = limit else { return Some(Held { counted: false }) };
         let more = |now| (now < limit).then(|| now + 1);
-        let admitted = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        let admitted = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more);
         admitted.is_ok().then_some(Held { counted: true })
     }
 
@@ -110,13 +111,13 @@ impl Gauge {
     #[expect(clippy::needless_pass_by_value, reason = "the place is used up")]
     pub fn leave(&self, held: Held) {
         if held.counted {
-            self.0.fetch_sub(1, Ordering::Relaxed);
+            self.0.fetch_sub(1, Ordering::SeqCst);
         }
     }
 
     /// How many are counted.
     #[must_use]
     pub fn now(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(Ordering::SeqCst)
     }
 }

@@ -12,7 +12,7 @@ mod batch;
 pub use adaptive::Adaptive;
 pub use batch::{Batch, Outcome};
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use tulle_snapshot::wire::Priority;
 
 /// How full something bounded is: memory, or a queue.
@@ -84,8 +84,8 @@ pub struct Gate {
     /// What low and normal requests may use, in percent of the limit: as in [`admits`], or less while those above them are
     /// turned away.
     shares: [AtomicU32; 2],
-    /// How many of each class were turned away since [`Gate::rebalance`].
-    refused: [AtomicU32; 3],
+    /// Which classes were turned away since [`Gate::rebalance`]: written once, so that a flood of refusals only reads.
+    refused: [AtomicBool; 3],
 }
 
 impl Gate {
@@ -104,22 +104,28 @@ impl Gate {
         let percent = percent(priority, pressure).min(share);
         let count = |in_flight| is_below(percent, in_flight, limit).then_some(in_flight + 1);
         let entered = self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).is_ok();
-        if !entered && let Some(refused) = self.refused.get(priority as usize) {
-            refused.fetch_add(1, Ordering::Relaxed);
+        if !entered
+            && let Some(refused) = self.refused.get(priority as usize)
+            && !refused.load(Ordering::Relaxed)
+        {
+            refused.store(true, Ordering::Relaxed);
         }
         entered
     }
 
     /// Divides the limit anew between the classes, by who was turned away since the last call: fixed shares would let a
-    /// flood of normal requests have nine tenths while high ones are turned away. To be called every 100 ms.
-    pub fn rebalance(&self) {
+    /// flood of normal requests have nine tenths while high ones are turned away. To be called every 100 ms, or with how
+    /// many `periods` of 100 ms have passed, of which the first is the one that was seen. A class that is left nothing ends
+    /// no request that could be the occasion: being turned away is one, too.
+    pub fn rebalance(&self, periods: u32) {
         // Nobody is below the low ones.
-        let [_, normal, high] = self.refused.each_ref().map(|refused| refused.swap(0, Ordering::Relaxed) > 0);
+        let [_, normal, high] = self.refused.each_ref().map(|refused| refused.swap(false, Ordering::Relaxed));
         let above = [normal || high, high];
         let classes = [Priority::Low, Priority::Normal];
         for ((share, class), yields) in self.shares.iter().zip(classes).zip(above) {
             let now = share.load(Ordering::Relaxed);
-            let next = if yields { now * YIELDS / 100 } else { now + RETURNS };
+            let first = if yields { now * YIELDS / 100 } else { now + RETURNS };
+            let next = first.saturating_add(RETURNS.saturating_mul(periods.saturating_sub(1)));
             share.store(next.min(percent(class, Pressure::None)), Ordering::Relaxed);
         }
     }

@@ -10,6 +10,7 @@ mod error;
 mod fixture;
 mod health;
 mod io;
+mod line;
 mod mailbox;
 mod random;
 mod rules;

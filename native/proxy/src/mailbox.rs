@@ -2,6 +2,7 @@
 
 use crate::engine::Pressure;
 use crate::io::{Listening, Waker};
+use crate::line::For;
 use crate::running::Running;
 use crate::shared::ServiceCounts;
 use std::sync::mpsc::SyncSender;
@@ -22,11 +23,22 @@ pub(crate) enum Message {
     MakeRoom {
         /// The service's name.
         service: Arc<str>,
+        /// Of whose places; none: any.
+        subset: Option<u32>,
+    },
+    /// Who comes first of those that wait for this waits here, and something was freed.
+    Room {
+        /// Those of the service.
+        counts: Arc<ServiceCounts>,
+        /// What they wait for.
+        waits_for: For,
     },
     /// A request to a service has ended, and its place is for who waits here.
     Place {
         /// Those of the service.
         counts: Arc<ServiceCounts>,
+        /// Where they stood in line.
+        number: u64,
         /// The place.
         held: Held,
     },
@@ -41,11 +53,17 @@ pub(crate) enum Message {
     Stop,
 }
 
-/// One worker's messages: a handful of the engine's, and one for each request of the others that waits, which the
-/// services' `pending` bounds.
+/// One worker's messages: a handful of the engine's, and one for each request that ends while others wait here, of which
+/// there are no more than were under way.
 pub(crate) struct Mailbox {
     messages: Mutex<Vec<Message>>,
     waker: Waker,
+}
+
+impl std::fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mailbox").finish_non_exhaustive()
+    }
 }
 
 impl Mailbox {

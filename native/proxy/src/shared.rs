@@ -1,6 +1,7 @@
 //! What threads share: counts that only connects and closes touch, and what the admin pages read.
 
 use crate::clock::{self, Nanos};
+use crate::line::Line;
 use crate::running::{Places, Running};
 use crate::standing::{Ejection, Roster};
 use crate::telemetry::admin::{Facts, Readiness, config_page, endpoints_page};
@@ -10,40 +11,39 @@ use crate::telemetry::{
 };
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tulle_decide::circuit::Circuit;
 use tulle_decide::overload::{Adaptive, Batch, Gate};
 use tulle_decide::request_key::Seed;
 use tulle_snapshot::wire::AdaptiveLimit;
 
-/// How many connections something has, over all workers. Touched when one opens or closes, never per request.
+/// How many connections something has, or how many wait, over all workers. Touched when one opens or closes, never per
+/// request. Ordered as [`tulle_decide::circuit::Gauge`] is.
 #[derive(Debug, Default)]
 pub(crate) struct Count(AtomicU32);
 
 impl Count {
-    /// One more, unless there are `limit` already.
+    /// One more, unless there are `limit` already. Never one too many for a moment: who looks in that moment would find no room
+    /// and be told of none afterwards.
     pub(crate) fn admit(&self, limit: u32) -> bool {
-        if self.0.fetch_add(1, Ordering::Relaxed) < limit {
-            return true;
-        }
-        self.leave();
-        false
+        let more = |now| (now < limit).then(|| now + 1);
+        self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
     }
 
     /// One more, whatever the bound.
     pub(crate) fn join(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.fetch_add(1, Ordering::SeqCst);
     }
 
     /// One less.
     pub(crate) fn leave(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// How many there are.
     pub(crate) fn now(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(Ordering::SeqCst)
     }
 }
 
@@ -56,17 +56,10 @@ pub(crate) struct ServiceCounts {
     pub(crate) early_closes: AtomicU32,
     /// Requests and retries under way, where there is a limit on them.
     pub(crate) circuit: Circuit,
-    /// The workers of those that wait for one of the requests, in order of arrival.
-    tickets: Mutex<VecDeque<usize>>,
+    /// Those that wait.
+    pub(crate) line: Line,
     pub(crate) roster: Roster,
     pub(crate) overload: Overload,
-}
-
-impl ServiceCounts {
-    /// Touched only where somebody waits, or where the number of requests is limited and one ends.
-    pub(crate) fn tickets(&self) -> MutexGuard<'_, VecDeque<usize>> {
-        self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// The adaptive limit of a service; nothing, until it is first asked for.
@@ -108,11 +101,12 @@ impl Overload {
             learned.adaptive.set_bounds(bounds);
         }
         learned.seen.add(seen);
-        if now >= learned.folded.after(FOLDED) {
+        let periods = u128::from(now.0.saturating_sub(learned.folded.0)) / FOLDED.as_nanos();
+        if periods > 0 {
             learned.folded = now;
             let limit = learned.adaptive.fold(&std::mem::take(&mut learned.seen), now.0);
             self.gate(bounds).set_limit(limit);
-            self.gate(bounds).rebalance();
+            self.gate(bounds).rebalance(u32::try_from(periods).unwrap_or(u32::MAX));
         }
     }
 }
@@ -282,6 +276,28 @@ impl Facts for Shared {
 mod tests {
     use super::*;
     use tulle_decide::overload::Outcome;
+
+    #[test]
+    fn who_is_turned_away_takes_no_room_for_a_moment() {
+        let (count, over) = (Count::default(), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    assert!(!count.admit(0));
+                }
+            });
+            let vain = |_: &u32| {
+                let admitted = count.admit(1);
+                if admitted {
+                    count.leave();
+                }
+                !admitted
+            };
+            let vain = (0..200_000).filter(vain).count();
+            over.store(true, Ordering::Relaxed);
+            assert_eq!(vain, 0);
+        });
+    }
 
     /// A window of requests of which half were refused by the service, with `in_flight` under way.
     fn overloaded(in_flight: u32) -> Batch {

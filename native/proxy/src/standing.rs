@@ -147,6 +147,11 @@ impl Roster {
         self.next.fetch_min(due, Ordering::Relaxed);
     }
 
+    /// When the next of them is due, in nanoseconds of the process's clock; `u64::MAX`: none is.
+    pub(crate) fn next_due(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
+    }
+
     /// True for one caller, once an endpoint is due.
     pub(crate) fn is_due(&self, now: Nanos) -> bool {
         let due = self.next.load(Ordering::Relaxed);

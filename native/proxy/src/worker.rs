@@ -64,8 +64,6 @@ use tulle_decide::http::{Block, Fields};
 /// Tokens with the top bit set are not connections.
 const LISTENER_TOKEN: u64 = 1 << 63;
 const WAKER_TOKEN: u64 = u64::MAX;
-/// How often those that wait for a connection look whether another worker let go of one.
-const ROOM_MS: u32 = 10;
 /// Reads of one connection before the others get their turn.
 const TURNS: usize = 16;
 
@@ -122,11 +120,8 @@ pub(crate) struct Worker {
     random: Random,
     spin: spin::Spin,
     date: HttpDate,
-    waiting: VecDeque<Id>,
-    /// Something has ended that others may wait for.
-    room: bool,
-    /// When those that wait look again, whatever was seen to end: another worker may have made room.
-    look_for_room: Nanos,
+    /// Requests that wait for room.
+    lines: slots::Lines,
     copies: copies::Copies,
     now: Nanos,
     draining: bool,
@@ -161,9 +156,7 @@ impl Worker {
             random,
             spin: spin::Spin::default(),
             date: HttpDate::default(),
-            waiting: VecDeque::new(),
-            room: false,
-            look_for_room: clock::now(),
+            lines: slots::Lines::default(),
             copies: copies::Copies::default(),
             now: clock::now(),
             draining: false,
@@ -186,8 +179,8 @@ impl Worker {
     }
 
     fn turn(&mut self) {
-        let until =
-            if self.ready.is_empty() && self.dirty.is_empty() { self.next_timer() } else { Some(self.now) };
+        let at_rest = self.ready.is_empty() && self.dirty.is_empty() && !self.lines.is_due();
+        let until = if at_rest { self.next_timer() } else { Some(self.now) };
         if self.wait(until).is_err() {
             self.stopping = true;
             return;
@@ -242,8 +235,8 @@ impl Worker {
     }
 
     fn next_timer(&self) -> Option<Nanos> {
-        let room = (!self.waiting.is_empty()).then(|| self.now.after_ms(ROOM_MS));
-        [self.timers.next(), self.accept_again, room, self.copies.due()].into_iter().flatten().min()
+        let waiting = self.lines.wakes_at();
+        [self.timers.next(), self.accept_again, self.copies.due(), waiting].into_iter().flatten().min()
     }
 
     /// A panic costs the connection it happened on, and is counted.
@@ -280,14 +273,15 @@ impl Worker {
                     self.apply(&running, sockets);
                     let _engine_waits_no_longer = done.try_send(());
                 }
-                Message::MakeRoom { service } => {
-                    self.make_room(&service);
+                Message::MakeRoom { service, subset } => {
+                    self.make_room(&service, subset);
                 }
                 Message::Drain { done } => {
                     self.drain();
                     let _engine_waits_no_longer = done.try_send(());
                 }
-                Message::Place { counts, held } => self.handed_over(&counts, held),
+                Message::Place { counts, number, held } => self.handed_over(&counts, number, held),
+                Message::Room { counts, waits_for } => self.room_made(&counts, waits_for),
                 Message::Press(pressure) => self.press(pressure),
                 Message::Stop => {
                     self.cut_off();

@@ -1,7 +1,7 @@
 //! Session affinity: the value of the cookie that names an endpoint.
 //!
 //! In: the cookie of a request. Out: the endpoint that it named, as long as it may be used, be it draining; otherwise
-//! one that the policy picks, and that a new cookie is due. Values are made from addresses: they hold across restarts,
+//! one that the policy picks, and whether a new cookie is due. Values are made from addresses: they hold across restarts,
 //! processes, and any order of endpoints.
 
 use super::dice::{mix, stable_hash};
@@ -16,15 +16,6 @@ const COOKIE: u64 = 0x5AFE_C00C_1E5A_17ED;
 pub struct Affinity {
     by_value: HashMap<u64, u32, foldhash::fast::RandomState>,
     by_endpoint: Box<[u64]>,
-}
-
-/// An endpoint for a request with affinity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Picked {
-    /// Its index within the service.
-    pub endpoint: u32,
-    /// The client has no cookie that names it, and is to be given one.
-    pub cookie_due: bool,
 }
 
 impl Affinity {
@@ -72,22 +63,28 @@ pub fn cookie_value(identity: u64, out: &mut [u8; 16]) {
 }
 
 /// The endpoint that the request's cookie named, or one that the balancer picks: where the named one may not be used,
-/// was tried, or there was none.
+/// was tried or full, or there was none.
 pub fn pick(
     named: Option<u32>,
     balancer: &mut dyn Balancer,
     view: &View,
     loads: &Loads,
     ask: &Ask<'_>,
-) -> Option<Picked> {
-    let usable = named.filter(|endpoint| view.admits(*endpoint) && !ask.tried.contains(endpoint));
-    if let Some(endpoint) = usable {
-        return Some(Picked { endpoint, cookie_due: false });
+) -> Option<u32> {
+    let usable = named.filter(|endpoint| view.admits(*endpoint));
+    if let Some(endpoint) = usable.filter(|endpoint| !ask.tried.contains(endpoint)) {
+        return Some(endpoint);
     }
-    let endpoint = balancer.pick(view, loads, ask);
     // Draining or tried, and alone: better than nobody.
-    let endpoint = endpoint.or_else(|| named.filter(|endpoint| view.admits(*endpoint)))?;
-    Some(Picked { endpoint, cookie_due: named != Some(endpoint) })
+    balancer.pick(view, loads, ask).or(usable)
+}
+
+/// Whether a client that goes to `endpoint` is to be given a cookie that names it: it has none that names one that may be
+/// used. One that is only full, or failed once, stays its own: the request goes elsewhere, the session does not. (A proxy
+/// that lets it wait instead, as `HAProxy` does, has one client's requests wait while other endpoints have room.)
+#[must_use]
+pub fn is_cookie_due(named: Option<u32>, endpoint: u32, view: &View) -> bool {
+    named.is_none_or(|named| named != endpoint && !view.admits(named))
 }
 
 fn value(identity: u64) -> u64 {

@@ -173,6 +173,13 @@ impl View {
         self.position(endpoint).is_some() || self.draining.contains(endpoint)
     }
 
+    /// All that may be picked, those of weight 0 left out, each once; `random` says with which it begins.
+    pub fn endpoints(&self, random: u64) -> impl Iterator<Item = u32> + '_ {
+        let start = scale(random, self.slots.len());
+        let (before, from) = self.slots.split_at_checked(start).unwrap_or((&[], &self.slots));
+        from.iter().chain(before).map(|slot| slot.endpoint)
+    }
+
     pub(super) fn fingerprint(&self) -> u64 {
         self.fingerprint
     }

@@ -2,7 +2,7 @@
 
 use super::balance_fixture::{POLICIES, Seeded, ask, build, identity, members, view};
 use std::collections::HashSet;
-use tulle_decide::balance::affinity::{Affinity, Picked, cookie_value, pick};
+use tulle_decide::balance::affinity::{Affinity, cookie_value, is_cookie_due, pick};
 use tulle_decide::balance::{EndpointSet, Loads, Member, Members, Site, Zone, stable_hash};
 
 fn cookie(address: u32) -> [u8; 16] {
@@ -72,12 +72,21 @@ fn the_named_one_is_kept_as_long_as_it_may_be_used() {
         for named in [0, 1, 2] {
             for _ in 0..50 {
                 let found = pick(Some(named), &mut *balancer, &view, &loads, &ask(&mut random, &[]));
-                assert_eq!(found, Some(Picked { endpoint: named, cookie_due: false }), "{policy:?}");
+                assert_eq!(found, Some(named), "{policy:?}");
+                assert!(!is_cookie_due(Some(named), named, &view));
             }
         }
-        for (named, tried) in [(Some(3), &[][..]), (Some(0), &[0]), (None, &[]), (Some(77), &[])] {
+        for (named, tried, moves) in [
+            (Some(3), &[][..], true),
+            (Some(0), &[0], false),
+            (None, &[], true),
+            (Some(77), &[], true),
+            (Some(2), &[2], false),
+        ] {
             let found = pick(named, &mut *balancer, &view, &loads, &ask(&mut random, tried)).unwrap();
-            assert!(found.cookie_due && found.endpoint < 2, "{policy:?} {named:?} {found:?}");
+            assert!(found < 2 && named != Some(found), "{policy:?} {named:?} {found:?}");
+            let due = is_cookie_due(named, found, &view);
+            assert_eq!(due, moves, "{policy:?} {named:?}: who is only full or failed once keeps its clients");
         }
     }
 }
@@ -90,9 +99,8 @@ fn a_draining_one_that_is_alone_serves_those_it_knows() {
     let mut balancer = build(POLICIES[0], &members);
     let mut random = Seeded(4);
     let mut of = |named, tried: &[u32]| pick(named, &mut *balancer, &view, &loads, &ask(&mut random, tried));
-    let kept = Some(Picked { endpoint: 0, cookie_due: false });
-    assert_eq!(of(Some(0), &[]), kept);
-    assert_eq!(of(Some(0), &[0]), kept, "tried, but nobody else is there");
+    assert_eq!(of(Some(0), &[]), Some(0));
+    assert_eq!(of(Some(0), &[0]), Some(0), "tried, but nobody else is there");
     assert_eq!(of(Some(1), &[]), None);
     assert_eq!(of(None, &[]), None);
 }
@@ -109,10 +117,10 @@ fn clients_stay_through_a_new_order_and_a_drain() {
             .map(|_| {
                 let first =
                     pick(None, &mut *balancer, &view(&before, None), &loads, &ask(&mut random, &[])).unwrap();
-                assert!(first.cookie_due);
+                assert!(is_cookie_due(None, first, &view(&before, None)));
                 let mut value = [0; 16];
-                affinity.cookie_of(first.endpoint, &mut value).unwrap();
-                (first.endpoint, value)
+                affinity.cookie_of(first, &mut value).unwrap();
+                (first, value)
             })
             .collect();
         // Backwards, ten are new, the first ten drain, and the last ten are gone.
@@ -124,12 +132,13 @@ fn clients_stay_through_a_new_order_and_a_drain() {
         for (address, value) in clients {
             let named = affinity.find(&value);
             let found = pick(named, &mut *balancer, &view, &loads, &ask(&mut random, &[])).unwrap();
-            let (now_at, weight) = addresses[found.endpoint as usize];
+            let (now_at, weight) = addresses[found as usize];
+            let cookie_due = is_cookie_due(named, found, &view);
             if address < 40 {
-                assert_eq!((now_at, found.cookie_due), (address, false), "{policy:?}");
+                assert_eq!((now_at, cookie_due), (address, false), "{policy:?}");
             } else {
                 assert!(
-                    found.cookie_due && weight > 0,
+                    cookie_due && weight > 0,
                     "{policy:?}: who is gone is replaced, not by a draining one"
                 );
             }

@@ -182,7 +182,7 @@ fn the_share_of_a_class_shrinks_while_one_above_it_is_turned_away() {
         for _ in 0..found.0 + found.1 {
             gate.leave();
         }
-        gate.rebalance();
+        gate.rebalance(1);
         found
     };
     assert_eq!(round(100, 4), (9, 1), "at first the flood has nine tenths");
@@ -202,7 +202,19 @@ fn the_share_of_a_class_shrinks_while_one_above_it_is_turned_away() {
         while other.in_flight() > 0 {
             other.leave();
         }
-        other.rebalance();
+        other.rebalance(1);
     }
     assert_eq!(low(&other), 0, "normal ones were turned away");
+    other.rebalance(1);
+    assert_eq!(low(&other), 1, "a little comes back each time");
+    while other.in_flight() > 0 {
+        other.leave();
+    }
+    // The last that was turned away counts for one of the periods only.
+    while other.enter(Priority::Normal, Pressure::None) {}
+    while other.in_flight() > 0 {
+        other.leave();
+    }
+    other.rebalance(21);
+    assert_eq!(low(&other), 5, "2 % for each of the 20 that were quiet, and 1 % that was left");
 }

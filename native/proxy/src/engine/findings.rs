@@ -4,6 +4,7 @@
 
 use crate::clock;
 use crate::health::{Listener, Verdict};
+use crate::mailbox::Message;
 use crate::running::Address;
 use crate::shared::{ServiceCounts, Shared};
 use crate::standing::Standing;
@@ -43,7 +44,11 @@ impl Findings {
             standing.comes_back(clock::now());
         }
         standing.set_health(healthy, why);
-        running.service_counts.get(index)?.roster.changed();
+        let counts = running.service_counts.get(index)?;
+        counts.roster.changed();
+        counts.line.each_first_for_a_place(|waits_for, mailbox| {
+            mailbox.send(Message::Room { counts: Arc::clone(counts), waits_for });
+        });
         Some(())
     }
 }

@@ -49,7 +49,7 @@ events! {
     PanicBegan = "panic_began";
     /// Few enough are ejected again.
     PanicEnded = "panic_ended";
-    /// A request was turned away because the service is at its adaptive limit.
+    /// A request was turned away because the service is at its adaptive limit, or its queue or our memory is nearly full.
     Shed = "shed";
     /// A client's cookie named an endpoint that it cannot have.
     AffinityLost = "affinity_lost";

@@ -149,7 +149,7 @@ reasons! {
     RateLimited = "rate_limited", 429, 8, "RL", Client;
     /// A fault on purpose; its status is the rule's.
     Fault = "fault", 0, 14, "FI", None;
-    /// The service is at its adaptive limit, and others come first.
+    /// The service is at its adaptive limit, or its queue or our memory is nearly full, and others come first.
     Shed = "shed", 503, 14, "SH", Ours;
     /// The endpoint's answer breaks the protocol.
     UpstreamProtocolError = "upstream_protocol_error", 502, 13, "UE", Upstream;

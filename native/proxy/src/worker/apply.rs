@@ -25,6 +25,7 @@ impl Worker {
         self.note_orphans(&before);
         self.bind_pools();
         self.recount();
+        self.lines.freed_here(None);
         for (index, socket) in sockets {
             if let Some(listener) = self.config.listeners.get(index) {
                 let name = Arc::clone(&listener.name);
@@ -103,7 +104,7 @@ impl Worker {
         self.end_idle_clients();
         let config = Rc::clone(&self.config);
         for service in &config.services {
-            while let Some(id) = self.idle_of(service) {
+            while let Some(id) = self.idle_of(service, None) {
                 self.close_upstream(id);
             }
         }

@@ -45,12 +45,8 @@ impl Worker {
                 counts.count_request(self.now);
             }
         }
-        if !self.admit_request(exchange, &service) {
-            self.wait_for_room(exchange, &service);
-            if self.exchanges.get(exchange).is_some_and(|x| x.waits_until.is_some()) {
-                self.take_ticket(exchange, &service);
-            }
-            return;
+        if !self.admit_request(exchange, &service) || self.others_come_first(exchange, &service) {
+            return self.wait_for_room(exchange, &service);
         }
         let place = match self.place_for(exchange, &service) {
             Place::At(place) => place,
@@ -98,45 +94,88 @@ impl Worker {
         if let Some(place) = self.take_probe(exchange, service) {
             if let Some(x) = self.exchanges.get_mut(exchange) {
                 x.probes = true;
-                x.cookie_due = service.affinity.is_some() && x.named != Some(place);
+                x.cookie_due = service.cookie_due(subset, x.named, place, &x.tried);
             }
             return Place::At(place);
         }
-        let (now, random) = (self.now, &mut self.random);
-        let Some(x) = self.exchanges.get_mut(exchange) else { return Place::None };
-        let tried = x.tried.len();
+        let found = self.place_with_room(exchange, service);
+        if let (Place::At(place), Some(x)) = (&found, self.exchanges.get_mut(exchange)) {
+            x.cookie_due = service.cookie_due(subset, x.named, *place, &x.tried);
+        }
+        found
+    }
+
+    /// A place that balancing picks, or, where that finds none for who has waited, any with room.
+    fn place_with_room(&mut self, exchange: Id, service: &WorkerService) -> Place {
+        let now = self.now;
+        let Some(x) = self.exchanges.get(exchange) else { return Place::None };
+        let (subset, key, named, waits, tried) =
+            (x.subset, x.key, x.named, x.waits_until.is_some(), x.tried.len());
         let mut found = Place::None;
         // Those that are full are passed over like those that were tried.
         for _ in 0..FULL_PLACES {
-            let wanted =
-                Wanted { subset, random: random.next(), key: x.key, now, tried: &x.tried, named: x.named };
-            let Some(picked) = service.pick(&wanted) else { break };
-            let full_before = x.tried.get(tried..).unwrap_or_default().contains(&picked.endpoint);
+            let random = self.random.next();
+            let Some(x) = self.exchanges.get(exchange) else { break };
+            let wanted = Wanted { subset, random, key, now, tried: &x.tried, named };
+            let Some(place) = service.pick(&wanted) else { break };
+            let full_before = x.tried.get(tried..).unwrap_or_default().contains(&place);
             if full_before {
                 break;
             }
-            if service.has_room(picked.endpoint, x) {
-                x.cookie_due = picked.cookie_due;
-                found = Place::At(picked.endpoint);
+            if self.takes_place(exchange, service, place) {
+                found = Place::At(place);
                 break;
             }
-            x.tried.push(picked.endpoint);
+            if let Some(x) = self.exchanges.get_mut(exchange) {
+                x.tried.push(place);
+            }
             found = Place::Full;
         }
-        x.tried.truncate(tried);
-        found
+        if let Some(x) = self.exchanges.get_mut(exchange) {
+            x.tried.truncate(tried);
+        }
+        if !waits || !matches!(found, Place::Full) {
+            return found;
+        }
+        let random = self.random.next();
+        let any = service.search(subset, random, |place| {
+            let tried = self.exchanges.get(exchange).is_some_and(|x| x.tried.contains(&place));
+            !tried && self.takes_place(exchange, service, place)
+        });
+        let any = any
+            .or_else(|| service.search(subset, random, |place| self.takes_place(exchange, service, place)));
+        any.map_or(Place::Full, Place::At)
+    }
+
+    /// Whether a place has room for the request, which is then counted there, and a connection for it.
+    fn takes_place(&mut self, exchange: Id, service: &WorkerService, place: u32) -> bool {
+        let (Some(facts), Some(pool)) = (service.place(place), service.pool_of(place)) else { return false };
+        let most = service.limits().endpoint_connections;
+        let full = most.is_some_and(|most| facts.standing.circuit.connections().now() >= most)
+            || service.has_all_connections() && self.idle_of(service, None).is_none();
+        if full && !self.has_connection(pool) {
+            return false;
+        }
+        self.exchanges.get_mut(exchange).is_some_and(|x| service.has_room(place, x))
     }
 
     /// One more connection to the place, if there may be one, or if an idle one can make room for it.
     pub(super) fn admit_connection(&mut self, service: &WorkerService, place: &Facts) -> Option<Held> {
-        let circuit = &place.standing.circuit;
-        let held = circuit.connection(&service.circuit)?;
-        let admitted = || service.counts.connections.admit(service.pool.connections);
-        if admitted() || self.make_room(&service.name) && admitted() {
-            return Some(held);
+        let (limits, circuit) = (service.limits(), &place.standing.circuit);
+        if limits.endpoint_connections.is_some_and(|most| circuit.connections().now() >= most) {
+            return None;
         }
-        circuit.connections().leave(held);
-        None
+        let admitted = || service.counts.connections.admit(service.most_connections());
+        if !admitted() && !(self.make_room(&service.name, None) && admitted()) {
+            return None;
+        }
+        let held = circuit.connection(&limits);
+        if held.is_none() {
+            // Another worker was faster; who looked meanwhile found one too few.
+            service.counts.connections.leave();
+            self.freed(&service.counts);
+        }
+        held
     }
 
     /// There is a connection: sends what is there of the request.
@@ -193,67 +232,44 @@ impl Worker {
         }
         x.attempts = x.attempts.saturating_sub(1);
         let service = Rc::clone(service);
-        self.attempt_over(exchange);
+        self.attempt_taken_back(exchange);
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        let waiting = &service.counts.waiting.0;
         if x.waits_until.is_none() {
-            if !service.counts.waiting.0.admit(service.pool.pending) {
+            if !waiting.admit(service.pool.pending) {
                 return self.answer(exchange, Reason::PendingFull);
             }
             x.waits_until = Some(self.now.after_ms(service.pool.queue_timeout_ms));
             x.queued = true;
             self.arm(exchange);
-            if service.counts.connections.now() >= service.pool.connections {
-                self.ask_for_room(&service);
-            }
+        } else if !x.queued {
+            // It was called, and finds another limit in its way.
+            waiting.join();
+            x.queued = true;
         }
-        self.waiting.push_back(exchange);
+        let asks = self.stand_in_line(exchange, &service);
+        if asks && service.is_short_of_connections() {
+            let subset = self.exchanges.get(exchange).and_then(|x| x.subset);
+            let any = service.has_all_connections();
+            self.ask_for_room(&service, subset.filter(|_| !any));
+        }
     }
 
     /// Connections count for the whole process, and idle ones lie with each worker: the others close theirs.
-    fn ask_for_room(&self, service: &WorkerService) {
+    fn ask_for_room(&self, service: &WorkerService, subset: Option<u32>) {
         let own = &self.setup.mailbox;
         for mailbox in self.setup.mailboxes.iter().filter(|mailbox| !Arc::ptr_eq(mailbox, own)) {
-            mailbox.send(Message::MakeRoom { service: Arc::clone(&service.name) });
+            mailbox.send(Message::MakeRoom { service: Arc::clone(&service.name), subset });
         }
     }
 
-    /// Closes one idle connection to a service, if there is one.
-    pub(super) fn make_room(&mut self, service: &str) -> bool {
+    /// Closes one idle connection to a service or subset, if there is one.
+    pub(super) fn make_room(&mut self, service: &str, subset: Option<u32>) -> bool {
         let config = Rc::clone(&self.config);
         let service = config.services.iter().find(|own| &*own.name == service);
-        let Some(id) = service.and_then(|service| self.idle_of(service)) else { return false };
+        let Some(id) = service.and_then(|service| self.idle_of(service, subset)) else { return false };
         self.close_upstream(id);
         true
-    }
-
-    /// Lets those that wait try again, in order, where something has ended since; those still without room wait on.
-    pub(super) fn serve_waiting(&mut self) {
-        if self.waiting.is_empty() || !(self.room || self.look_for_room <= self.now) {
-            return;
-        }
-        self.room = false;
-        self.look_for_room = self.now.after_ms(super::ROOM_MS);
-        for _ in 0..self.waiting.len() {
-            let Some(exchange) = self.waiting.pop_front() else { return };
-            let Some(x) = self.exchanges.get(exchange).filter(|x| x.waits_until.is_some()) else { continue };
-            let counted = x.admitted.is_some();
-            if x.service.as_ref().is_some_and(|service| self.is_full(service, counted)) {
-                self.waiting.push_back(exchange);
-            } else {
-                self.attempt(exchange, false);
-            }
-        }
-    }
-
-    /// Whether a request to the service has to wait, as far as can be told without picking a place.
-    fn is_full(&self, service: &WorkerService, counted: bool) -> bool {
-        let requests = service.circuit.requests.filter(|_| !counted);
-        if requests.is_some_and(|most| service.counts.circuit.requests().now() >= most) {
-            return true;
-        }
-        service.counts.connections.now() >= service.pool.connections
-            && self.idle_of(service).is_none()
-            && !self.takes_streams(service)
     }
 
     /// Sends body bytes on, and keeps them for another attempt while they fit.

@@ -7,6 +7,7 @@ use super::config::{TimeLimits, WorkerConfig, WorkerListener, WorkerRule, Worker
 use super::conn::Client;
 use crate::clock::Nanos;
 use crate::io::Pending;
+use crate::line::Stand;
 use crate::slab::Id;
 use crate::telemetry::{Address, Attempts, Flags, Record};
 use std::rc::Rc;
@@ -49,8 +50,8 @@ pub(crate) struct Exchange {
     pub(crate) retrying: Option<Held>,
     /// It counts among those that wait.
     pub(crate) queued: bool,
-    /// It stands in line for one of the service's requests.
-    pub(crate) ticket: bool,
+    /// Where it stands in line, while it waits and was not called.
+    pub(crate) stand: Option<Stand>,
     /// It holds one of the service's requests.
     pub(crate) admitted: Option<Held>,
     /// What balancing knows of the present attempt.
@@ -271,7 +272,7 @@ impl Exchange {
             counts: None,
             retrying: None,
             queued: false,
-            ticket: false,
+            stand: None,
             admitted: None,
             under_way: UnderWay::Nothing,
             grpc_says: None,

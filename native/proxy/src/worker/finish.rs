@@ -59,9 +59,8 @@ impl Worker {
 
     /// Lets the record be read by metrics and log, and the exchange be used again.
     pub(super) fn close_record(&mut self, exchange: Id) {
-        self.leave_queue(exchange);
+        self.give_up_waiting(exchange);
         self.attempt_over(exchange);
-        self.room = true;
         let Some(mut x) = self.exchanges.remove(exchange) else { return };
         if let Some(service) = &x.service {
             if std::mem::take(&mut x.gated) {
@@ -75,7 +74,7 @@ impl Worker {
                 circuit.retries().leave(held);
             }
         }
-        let (twin, first) = (x.twin.take(), x.twin_of.take());
+        let (twin, first, place) = (x.twin.take(), x.twin_of.take(), x.place);
         if x.detached {
             self.copies.remove(exchange);
         } else {
@@ -98,7 +97,7 @@ impl Worker {
             self.end_exchange(twin, Reason::ClientClosed);
         }
         if let Some(first) = first {
-            self.twin_ended(first, exchange);
+            self.twin_ended(first, exchange, place);
         }
     }
 

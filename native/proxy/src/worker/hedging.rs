@@ -54,6 +54,7 @@ impl Worker {
         (twin.service, twin.subset, twin.key) = (x.service.clone(), x.subset, x.key);
         twin.attempts = x.attempts;
         twin.tried.push(x.place);
+        twin.place = x.place;
         x.record.flags.insert(Flags::HEDGED);
         service.counters.happened(ServiceEvent::Hedged);
         let id = self.new_exchange(twin);
@@ -114,6 +115,8 @@ impl Worker {
         (twin.under_way, twin.probes) = (UnderWay::Nothing, false);
         let (endpoint, stamps) = (twin.record.endpoint, twin.record.at);
         if let Some(x) = self.exchanges.get_mut(first) {
+            // Should this one's answer have it tried again, then not where the first one did not do.
+            x.tried.push(x.place);
             (x.upstream, x.upstream_stream) = (upstream, stream);
             (x.place, x.reused, x.attempt_began, x.sent) = (place, reused, began, true);
             (x.under_way, x.holds_place, x.probes) = (under_way, held, probes);
@@ -134,10 +137,12 @@ impl Worker {
         self.close_record(second);
     }
 
-    /// A second attempt came to nothing: where the first one has, too, that is the end of both.
-    pub(super) fn twin_ended(&mut self, first: Id, twin: Id) {
+    /// A second attempt came to nothing, at a place where no retry is to go: where the first one has, too, that is the end of
+    /// both. One that found no place names the first one's.
+    pub(super) fn twin_ended(&mut self, first: Id, twin: Id, place: u32) {
         let Some(x) = self.exchanges.get_mut(first).filter(|x| x.twin == Some(twin)) else { return };
         x.twin = None;
+        x.tried.push(place);
         if x.upstream.is_none() && !x.head_sent && x.rests_until.is_none() && x.waits_until.is_none() {
             self.attempt_failed(first, Reason::UpstreamReset);
         }

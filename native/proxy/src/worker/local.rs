@@ -126,7 +126,7 @@ impl Worker {
 
     fn say(&mut self, exchange: Id, saying: &Saying<'_>) {
         self.drop_upstream(exchange);
-        self.leave_queue(exchange);
+        self.give_up_waiting(exchange);
         let draining = self.draining;
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
         // A client of HTTP/2 may take its time for the answer; no attempt is made meanwhile.

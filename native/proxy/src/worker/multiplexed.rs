@@ -70,6 +70,8 @@ impl Worker {
                 }
                 self.add_mux(pool, id);
                 self.waits_at(exchange, id);
+                // It is there for others that wait here, too.
+                self.lines.freed_here(Some(&service.counts));
             }
             Err(reason) => self.attempt_failed(exchange, reason),
         }
@@ -231,6 +233,8 @@ impl Worker {
                 }
                 self.admit_waiting(id);
                 self.all_writable(id);
+                // It may take more streams.
+                self.lines.freed_here(None);
             }
             Event::Writable { stream: None } => self.all_writable(id),
             Event::GoingAway { .. } => {}
@@ -335,16 +339,16 @@ impl Worker {
 
     /// The exchange needs its stream no more, whole or not: a stream that is not over is cancelled.
     pub(super) fn upstream_stream_over(&mut self, id: Id, stream: StreamId) {
-        self.room = true;
         let now = self.now;
         let Some(conn) = self.conns.get_mut(id) else { return };
         let Some(mux) = conn.mux.as_mut() else { return };
         mux.h2.finish(stream);
         let idle = mux.h2.streams() == 0;
-        let Role::Upstream(upstream) = &conn.role else { return };
+        let wanted = self.wants_connection(id, idle);
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let (Role::Upstream(upstream), Some(mux)) = (&conn.role, conn.mux.as_mut()) else { return };
         let limits = upstream.service.pool;
         let worn = limits.requests_per_connection.is_some_and(|most| upstream.requests >= most);
-        let wanted = idle && upstream.service.counts.waiting.0.now() > 0 && self.waiting.is_empty();
         if (worn || wanted) && !mux.h2.is_draining() {
             mux.h2.drain();
         }

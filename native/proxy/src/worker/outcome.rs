@@ -125,13 +125,20 @@ impl Worker {
 
     /// Nothing of the attempt is under way any more.
     pub(super) fn attempt_over(&mut self, exchange: Id) {
-        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        if let Some(service) = self.attempt_taken_back(exchange) {
+            self.freed(&service.counts);
+        }
+    }
+
+    /// The same, without word of it to those that wait; what it was of, if anything.
+    pub(super) fn attempt_taken_back(&mut self, exchange: Id) -> Option<Rc<WorkerService>> {
+        let x = self.exchanges.get_mut(exchange)?;
         // What is over is not hedged.
         x.hedges_at = None;
         if x.under_way == UnderWay::Nothing {
-            return;
+            return None;
         }
-        let Some(service) = x.service.clone() else { return };
+        let service = x.service.clone()?;
         match std::mem::replace(&mut x.under_way, UnderWay::Nothing) {
             UnderWay::Begun => service.loads().abandoned(x.place),
             UnderWay::Told => service.loads().ended(x.place),
@@ -149,10 +156,11 @@ impl Worker {
                 let is_due = judge.accrual.state() == (State::Probing { since_ns: None });
                 drop(judge);
                 if is_due {
-                    self.changed(&service, place_index, Change::ProbeDue);
+                    self.now_stands(&service, place_index, Change::ProbeDue);
                 }
             }
         }
+        Some(service)
     }
 
     /// Tells outlier detection, and acts on what it makes of it.
@@ -245,15 +253,14 @@ impl Worker {
             return None;
         }
         let own = x.named.filter(|_| choosy);
-        let due = |index: &u32| {
-            service.place(*index).is_some_and(|place| {
+        let takes = |index: u32| {
+            service.place(index).is_some_and(|place| {
                 place.standing.is_healthy()
                     && place.standing.ejection() == Ejection::ProbeDue
-                    && own.is_none_or(|own| own == *index)
                     && place.standing.judge().accrual.take_probe(now)
             })
         };
-        let place = service.members_of(x.subset).find(due)?;
+        let place = service.probe(x.subset, own, takes)?;
         if let Some(place) = service.place(place) {
             place.standing.set_ejection(Ejection::Out);
         }
@@ -263,8 +270,14 @@ impl Worker {
         Some(place)
     }
 
-    /// The standing of a place has changed.
+    /// The standing of a place has changed: who waits may have room.
     fn changed(&mut self, service: &WorkerService, index: u32, change: Change) {
+        self.now_stands(service, index, change);
+        self.freed(&service.counts);
+    }
+
+    /// The same, without word of it to those that wait.
+    fn now_stands(&mut self, service: &WorkerService, index: u32, change: Change) {
         let Some(place) = service.place(index) else { return };
         let standing = &place.standing;
         let (ejection, event) = match change {
@@ -293,7 +306,11 @@ impl Worker {
                 service.counts.roster.wake_at(until);
                 (Ejection::Out, Some(ServiceEvent::Ejected))
             }
-            Change::ProbeDue => (Ejection::ProbeDue, None),
+            Change::ProbeDue => {
+                // From then on those that wait are asked that could not be before.
+                service.counts.roster.wake_at(self.now.after(CHOOSY).0);
+                (Ejection::ProbeDue, None)
+            }
             Change::Readmitted => {
                 self.setup.shared.note(format!("service {}: {} is back", service.name, place.address));
                 standing.comes_back(self.now);

@@ -4,6 +4,7 @@
 //! anew when a standing changed, which one number tells.
 
 use super::exchange::Exchange;
+use super::slots::Bounds;
 use crate::certificates;
 use crate::clock::Nanos;
 use crate::running::{Place, Places, PoolKey, Running};
@@ -15,7 +16,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use tulle_decide::balance::affinity::{self, Picked};
+use tulle_decide::balance::affinity;
 use tulle_decide::balance::{Ask, Balancer, EndpointSet, Loads, Members, Outcome, Settings, View, balancer};
 use tulle_decide::outlier::{OutlierPolicy, Standing};
 use tulle_decide::overload::{Batch, Gate, Outcome as Load};
@@ -35,6 +36,8 @@ pub(crate) struct WorkerService {
     /// The idle connections are this worker's share.
     pub(crate) pool: PoolLimits,
     pub(crate) circuit: CircuitLimits,
+    /// The newest configuration's: who has waited since before a change is not left behind by those that came after it.
+    pub(super) bounds: Rc<Cell<Bounds>>,
     pub(crate) name: Arc<str>,
     /// What ring hash and Maglev go by.
     pub(crate) key: Option<RequestKey>,
@@ -63,6 +66,8 @@ pub(crate) struct WorkerService {
 struct Set {
     balancer: Box<dyn Balancer + Send>,
     view: View,
+    /// Those of its endpoints whose ejection is over, and that one request is to find out about; in order, rarely any.
+    probes_due: Vec<u32>,
 }
 
 /// How often a worker says that there is traffic, in nanoseconds.
@@ -129,16 +134,23 @@ impl WorkerService {
     ) -> Option<Self> {
         let wire = running.core.snapshot.services.get(index)?;
         let places = Arc::clone(running.places.get(index)?);
+        let counts = running.service_counts.get(index)?;
         let balancing = &wire.load_balancing;
         let settings = Settings::new(balancing);
         let sets = places.members.iter().zip(&places.tables).map(|(members, table)| {
             let balancer = balancer(balancing.policy, table.clone());
-            RefCell::new(Set { balancer, view: View::new(members, None, settings, |_| None) })
+            let view = View::new(members, None, settings, |_| None);
+            RefCell::new(Set { balancer, view, probes_due: Vec::new() })
         });
+        let bounds = Bounds { circuit: wire.circuit, connections: wire.pool.connections };
+        let bounds = match before.filter(|before| Arc::ptr_eq(&before.counts, counts)) {
+            Some(before) => before.renew(bounds),
+            None => Rc::new(Cell::new(bounds)),
+        };
         let made = Self {
             index: u16::try_from(index).ok()?,
             counters: Arc::clone(metrics.service(index)?),
-            counts: Arc::clone(running.service_counts.get(index)?),
+            counts: Arc::clone(counts),
             tls: running.tls.client.get(index)?.clone(),
             http2: matches!(wire.protocol, ServiceProtocol::Http2 | ServiceProtocol::Grpc),
             connect_timeout_ms: wire.connect_timeout_ms,
@@ -148,6 +160,7 @@ impl WorkerService {
                 ..wire.pool
             },
             circuit: wire.circuit,
+            bounds,
             name: wire.name.as_str().into(),
             key: balancing.key.clone(),
             affinity: balancing.affinity.as_ref().map(|a| (a.cookie.as_str().into(), a.max_age_s)),
@@ -204,30 +217,65 @@ impl WorkerService {
         };
         let usable: EndpointSet = list().filter(|(place, _)| fits(place)).map(|(_, index)| index).collect();
         let since = |index: u32| self.place(index).map(|place| place.standing.came()).filter(|at| *at > 0);
+        let is_due =
+            |place: &Place| place.standing.is_healthy() && place.standing.ejection() == Ejection::ProbeDue;
+        let due: EndpointSet = list().filter(|(place, _)| is_due(place)).map(|(_, index)| index).collect();
         for (set, members) in self.sets.iter().zip(&self.places.members) {
-            set.borrow_mut().view = View::new(members, Some(&usable), self.settings, since);
+            let mut set = set.borrow_mut();
+            set.view = View::new(members, Some(&usable), self.settings, since);
+            let all = members.as_slice().iter().map(|(member, _)| member.endpoint);
+            set.probes_due.clear();
+            set.probes_due.extend(all.filter(|endpoint| due.contains(*endpoint)));
         }
     }
 
-    /// A place for an attempt, and whether the client is to be given a cookie that names it.
-    pub(crate) fn pick(&self, wanted: &Wanted<'_>) -> Option<Picked> {
+    fn set(&self, subset: Option<u32>) -> Option<&RefCell<Set>> {
         self.refresh();
-        let which = wanted.subset.map_or(0, |subset| subset as usize + 1);
-        let mut set = self.sets.get(which)?.borrow_mut();
-        let Set { balancer, view } = &mut *set;
+        self.sets.get(subset.map_or(0, |subset| subset as usize + 1))
+    }
+
+    /// A place for an attempt.
+    pub(crate) fn pick(&self, wanted: &Wanted<'_>) -> Option<u32> {
+        let mut set = self.set(wanted.subset)?.borrow_mut();
+        let Set { balancer, view, .. } = &mut *set;
         let Wanted { random, key, now, tried, .. } = *wanted;
         let ask = Ask { random, key, now: now.0, tried };
         let loads = self.loads.borrow();
         if self.affinity.is_some() {
             return affinity::pick(wanted.named, balancer.as_mut(), view, &loads, &ask);
         }
-        let endpoint = balancer.pick(view, &loads, &ask)?;
-        Some(Picked { endpoint, cookie_due: false })
+        balancer.pick(view, &loads, &ask)
+    }
+
+    /// One of all that may be picked which `takes` it, looked at one by one from a random one on.
+    pub(super) fn search(
+        &self,
+        subset: Option<u32>,
+        random: u64,
+        mut takes: impl FnMut(u32) -> bool,
+    ) -> Option<u32> {
+        let set = self.set(subset)?.borrow();
+        set.view.endpoints(random).find(|endpoint| takes(*endpoint))
+    }
+
+    /// Whether the client is to be given a cookie that names the place, where an attempt is made; `failed`: where others
+    /// came to nothing. Where nobody judges endpoints, that is all that tells of one that is gone.
+    pub(super) fn cookie_due(
+        &self,
+        subset: Option<u32>,
+        named: Option<u32>,
+        place: u32,
+        failed: &[u32],
+    ) -> bool {
+        let Some(set) = self.affinity.as_ref().and_then(|_| self.set(subset)) else { return false };
+        let judged = self.outlier.is_some() || self.checked;
+        let lost = !judged && named.is_some_and(|named| named != place && failed.contains(&named));
+        lost || affinity::is_cookie_due(named, place, &set.borrow().view)
     }
 
     /// Whether a place takes one more request, which is then counted there.
     pub(super) fn has_room(&self, place: u32, x: &mut Exchange) -> bool {
-        let Some(most) = self.circuit.endpoint_requests else { return true };
+        let Some(most) = self.limits().endpoint_requests else { return true };
         let Some(place) = self.place(place) else { return true };
         if x.is_tunnel() || x.is_connection() {
             return true;
@@ -252,16 +300,22 @@ impl WorkerService {
 
     /// Whether any endpoint of the service or subset may be picked.
     pub(crate) fn is_usable(&self, subset: Option<u32>) -> bool {
-        self.refresh();
-        let which = subset.map_or(0, |subset| subset as usize + 1);
-        self.sets.get(which).is_some_and(|set| !set.borrow().view.is_empty())
+        self.set(subset).is_some_and(|set| !set.borrow().view.is_empty())
     }
 
-    /// The endpoints whose ejection is over, and that one request is to find out about; rarely any.
-    pub(super) fn members_of(&self, subset: Option<u32>) -> impl Iterator<Item = u32> + '_ {
-        let which = subset.map_or(0, |subset| subset as usize + 1);
-        let members = self.places.members.get(which);
-        members.into_iter().flat_map(Members::as_slice).map(|(member, _)| member.endpoint)
+    /// An endpoint whose ejection is over, and that `takes` the one request that is to find out about it; with `own`, no other
+    /// than that.
+    pub(super) fn probe(
+        &self,
+        subset: Option<u32>,
+        own: Option<u32>,
+        mut takes: impl FnMut(u32) -> bool,
+    ) -> Option<u32> {
+        let set = self.set(subset)?.borrow();
+        match own {
+            Some(own) => Some(own).filter(|own| set.probes_due.binary_search(own).is_ok() && takes(*own)),
+            None => set.probes_due.iter().copied().find(|endpoint| takes(*endpoint)),
+        }
     }
 
     /// What lets requests in under the adaptive limit, where there is one.
@@ -269,16 +323,25 @@ impl WorkerService {
         self.circuit.adaptive.map(|bounds| self.counts.overload.gate(bounds))
     }
 
-    /// Counts how a request went under the adaptive limit, and hands over ten times a second.
+    /// Counts how a request went under the adaptive limit.
     pub(super) fn count_load(&self, latency: u64, in_flight: u32, outcome: Load, now: Nanos) {
-        let Some(bounds) = self.circuit.adaptive else { return };
-        let mut seen = self.seen_load.borrow_mut();
-        let batch = seen.get_or_insert_with(Box::default);
-        batch.finished(latency, in_flight, outcome);
-        if now.0.saturating_sub(self.load_handed_over.get()) >= HAND_OVER {
-            self.load_handed_over.set(now.0);
-            self.counts.overload.take(bounds, &std::mem::take(&mut **batch), now);
+        if self.circuit.adaptive.is_some() {
+            self.seen_load.borrow_mut().get_or_insert_default().finished(latency, in_flight, outcome);
+            self.hand_load_over(now);
         }
+    }
+
+    /// Hands over what was counted, ten times a second at most; true: it was time to, and the limit and its shares may be
+    /// others.
+    pub(super) fn hand_load_over(&self, now: Nanos) -> bool {
+        let Some(bounds) = self.circuit.adaptive else { return false };
+        let due = now.0.saturating_sub(self.load_handed_over.get()) >= HAND_OVER;
+        if due {
+            self.load_handed_over.set(now.0);
+            let seen = self.seen_load.borrow_mut().as_deref_mut().map(std::mem::take).unwrap_or_default();
+            self.counts.overload.take(bounds, &seen, now);
+        }
+        due
     }
 
     /// Says now and then that there is traffic, where health checks want to know.
@@ -305,8 +368,11 @@ impl WorkerService {
         self.pools.get(place as usize)?.get()
     }
 
-    pub(crate) fn pools(&self) -> impl Iterator<Item = Id> + '_ {
-        self.pools.iter().filter_map(Cell::get)
+    /// The pools of all places, or of those of a subset.
+    pub(crate) fn pools(&self, subset: Option<u32>) -> impl Iterator<Item = Id> + '_ {
+        let members = self.places.members.get(subset.map_or(0, |subset| subset as usize + 1));
+        let members = members.into_iter().flat_map(Members::as_slice);
+        members.filter_map(|(member, _)| self.pool_of(member.endpoint))
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = PoolKey> + '_ {
@@ -333,6 +399,48 @@ pub(super) fn named<'a>(services: &'a [Rc<WorkerService>], name: &str) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture;
+    use crate::telemetry::Metrics;
+    use serde_json::json;
+
+    #[test]
+    fn who_waits_for_a_probe_is_looked_for_where_it_is_and_nowhere_else() {
+        let address = |port: u32| json!({ "kind": "tcp", "address": format!("127.0.0.1:{port}") });
+        let mut wire = fixture::service("api", &(1..=100).map(address).collect::<Vec<_>>());
+        let subset = |name: &str, of: std::ops::Range<u32>| json!({ "name": name, "endpoints": of.collect::<Vec<_>>() });
+        wire["subsets"] = json!([subset("quiet", 0..50), subset("busy", 50..100)]);
+        let running = Arc::new(fixture::running(&[wire], &HashMap::new(), None));
+        let (_, metrics) = Metrics::new(&running.core.names, 1);
+        let service = WorkerService::new(&running, 0, &metrics[0], None).unwrap();
+        let asked = |subset, own| {
+            let mut all = Vec::new();
+            assert_eq!(
+                service.probe(subset, own, |place| {
+                    all.push(place);
+                    false
+                }),
+                None
+            );
+            all
+        };
+        let stands = |place: usize, ejection, healthy| {
+            service.places.list[place].standing.set_ejection(ejection);
+            service.places.list[place].standing.set_health(healthy, "");
+            service.counts.roster.changed();
+        };
+        stands(7, Ejection::ProbeDue, true);
+        assert_eq!(asked(Some(1), None), vec![0; 0], "the requests of another subset look for it in vain");
+        assert_eq!((asked(Some(0), None), asked(None, None)), (vec![7], vec![7]));
+        assert_eq!(
+            (asked(Some(0), Some(7)), asked(Some(0), Some(8)), asked(Some(1), Some(7))),
+            (vec![7], vec![], vec![])
+        );
+        assert_eq!(service.probe(None, None, |_| true), Some(7));
+        stands(7, Ejection::ProbeDue, false);
+        assert_eq!(asked(Some(0), None), vec![0; 0], "who fails health checks is not asked");
+        stands(7, Ejection::Out, true);
+        assert_eq!(asked(Some(0), None), vec![0; 0]);
+    }
 
     #[test]
     fn each_outcome_is_handed_over_once_and_ten_times_a_second() {

@@ -38,7 +38,9 @@ impl Worker {
         let priority = rule.map_or(Priority::Normal, |rule| rule.priority);
         let open = match service.gate() {
             Some(gate) => {
-                x.gated = gate.enter(priority, pressure);
+                // Where those above have left this class nothing and are gone, nothing ends that would tell so.
+                x.gated = gate.enter(priority, pressure)
+                    || service.hand_load_over(self.now) && gate.enter(priority, pressure);
                 x.gated
             }
             None => admits(priority, pressure, 0, u32::MAX),

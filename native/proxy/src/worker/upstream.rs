@@ -100,9 +100,9 @@ impl Worker {
         None
     }
 
-    /// An idle connection to any of the service's places.
-    pub(super) fn idle_of(&self, service: &WorkerService) -> Option<Id> {
-        service.pools().find_map(|pool| {
+    /// An idle connection to any place of the service or subset.
+    pub(super) fn idle_of(&self, service: &WorkerService, subset: Option<u32>) -> Option<Id> {
+        service.pools(subset).find_map(|pool| {
             let Pool { idle, muxes } = self.pools.pools.get(pool)?;
             let quiet = |id: &&Id| {
                 self.conns
@@ -118,16 +118,18 @@ impl Worker {
         self.pools.pools.get(pool)?.muxes.get(index).copied()
     }
 
-    /// Whether a connection of HTTP/2 to the service has room for a stream.
-    pub(super) fn takes_streams(&self, service: &WorkerService) -> bool {
-        service.http2
-            && service.pools().filter_map(|pool| self.pools.pools.get(pool)).any(|pool| {
-                pool.muxes.iter().any(|id| {
-                    self.conns.get(*id).and_then(|conn| conn.mux.as_ref()).is_some_and(|mux| {
-                        !mux.h2.is_draining() && mux.h2.streams() < super::mux::STREAMS as usize
-                    })
+    /// Whether there is a connection to an endpoint that takes one more request.
+    pub(super) fn has_connection(&self, pool: Id) -> bool {
+        let Some(Pool { idle, muxes }) = self.pools.pools.get(pool) else { return false };
+        let takes_streams = |id: &Id| {
+            self.conns.get(*id).is_some_and(|conn| {
+                conn.mux.as_ref().is_some_and(|mux| match conn.state() {
+                    Some(State::Opening) => conn.streams() < super::mux::STREAMS as usize,
+                    _ => mux.h2.openable() > 0,
                 })
             })
+        };
+        !idle.is_empty() || muxes.iter().any(takes_streams)
     }
 
     pub(super) fn add_mux(&mut self, pool: Id, id: Id) {
@@ -165,6 +167,7 @@ impl Worker {
         } else {
             place.standing.circuit.connections().leave(held);
             service.counts.connections.leave();
+            self.freed(&service.counts);
         }
         opened
     }
@@ -369,7 +372,6 @@ impl Worker {
 
     /// Puts a connection back whose answer is complete, unless it may not serve again.
     pub(super) fn release_upstream(&mut self, id: Id, keep: bool) {
-        self.room = true;
         let now = self.now;
         let Some(conn) = self.conns.get_mut(id) else { return };
         let healthy = keep && !conn.link.is_blocked() && !conn.link.is_hung_up();
@@ -379,7 +381,7 @@ impl Worker {
         let worn = limits.requests_per_connection.is_some_and(|most| upstream.requests >= most);
         let pool = self.pools.pools.get_mut(upstream.pool);
         // Another worker's request waits for a connection: this one makes room.
-        let wanted = upstream.service.counts.waiting.0.now() > 0 && self.waiting.is_empty();
+        let wanted = self.lines.connection_freed(&upstream.service, &self.exchanges);
         let room = |pool: &&mut Pool| pool.idle.len() < limits.idle_per_endpoint as usize;
         match pool.filter(|pool| healthy && !worn && !wanted && room(pool)) {
             Some(pool) => {
@@ -393,7 +395,6 @@ impl Worker {
 
     /// Closes a connection and takes it out of its pool.
     pub(super) fn close_upstream(&mut self, id: Id) {
-        self.room = true;
         let Some(mut conn) = self.conns.remove(id) else { return };
         let _gone_already = conn.link.part(&mut self.io);
         conn.link.release(&mut self.io);
@@ -406,6 +407,7 @@ impl Worker {
             }
             upstream.service.counters.connection_closed();
             upstream.service.counts.connections.leave();
+            self.freed(&upstream.service.counts);
         }
     }
 }
