@@ -8,6 +8,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 
+// At its natural end, Node 20 now and then loops for ever over a socket that it has closed (nodejs/node#47748): exit instead.
+process.once('beforeExit', () => setImmediate(() => process.exit()));
+
 /** The checkout. */
 export const root = path.dirname(createRequire(import.meta.url).resolve('tulle/package.json'));
 /** The command line as it is installed. */

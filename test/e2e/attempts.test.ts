@@ -5,51 +5,15 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { createProxy, type ProxyConfig } from '../../src/index.js';
+import { createProxy } from '../../src/index.js';
 import { freePorts } from '../ports.js';
-import { Admin, Caller, Endpoint, tally, until } from './endpoint.js';
+import { Admin, Caller, Endpoint, type Reply, tally, until } from './endpoint.js';
+import { BY_TURNS, both, type Pair, pair, type Rule, type Service } from './pair.js';
 import { simple, startProxy } from './rig.js';
 
-type Service = NonNullable<ProxyConfig['services']>[string];
-type Rule = NonNullable<NonNullable<ProxyConfig['routes']>[number]['rules']>[number];
-
-interface Rig {
-  readonly port: number;
+interface Rig extends Pair {
   readonly tcpPort: number;
   readonly admin: Admin;
-  readonly a: Endpoint;
-  readonly b: Endpoint;
-  caller(connections?: number): Caller;
-}
-
-/** Two endpoints behind a service like this and a rule like that, served by one worker. */
-async function rig(t: Test, service: Partial<Service>, rule: Partial<Rule> = {}): Promise<Rig> {
-  const [port = 0, tcpPort = 0, adminPort = 0, one = 0, two = 0] = await freePorts(5);
-  const [a, b] = [await Endpoint.start(t, 'a', one), await Endpoint.start(t, 'b', two)];
-  await startProxy(t, {
-    workers: 1,
-    listeners: {
-      web: { address: `127.0.0.1:${port}` },
-      db: { address: `127.0.0.1:${tcpPort}`, protocol: 'tcp', backends: [{ service: 'raw' }] },
-      admin: { address: `127.0.0.1:${adminPort}`, admin: true },
-    },
-    services: {
-      api: {
-        endpoints: [a.address, b.address],
-        loadBalancing: { policy: 'round-robin', slowStart: '0s' },
-        ...service,
-      },
-      raw: {
-        protocol: 'tcp',
-        endpoints: [a.address, b.address],
-        loadBalancing: { policy: 'round-robin', slowStart: '0s' },
-        outlierDetection: EJECTS,
-      },
-    },
-    routes: [{ name: 'all', rules: [{ ...rule, backends: [{ service: 'api' }] }] }],
-  } as ProxyConfig);
-  const caller = (connections?: number): Caller => new Caller(t, port, connections);
-  return { port, tcpPort, admin: new Admin(adminPort), a, b, caller };
 }
 
 const EJECTS: Service['outlierDetection'] = {
@@ -58,11 +22,27 @@ const EJECTS: Service['outlierDetection'] = {
   baseEjection: '300ms',
 };
 
-function both({ a, b }: Rig, reply: Endpoint['reply']): void {
-  for (const endpoint of [a, b]) {
-    endpoint.flush();
-    endpoint.reply = reply;
-  }
+/** Two endpoints behind a service like this and a rule like that, and as they are for connections; one worker. */
+async function rig(t: Test, service: Parameters<typeof pair>[1], rule: Partial<Rule> = {}): Promise<Rig> {
+  const found = await pair(t, service, [rule]);
+  const { a, b, config } = found;
+  const [tcpPort = 0] = await freePorts(1);
+  const raw: Service = {
+    protocol: 'tcp',
+    endpoints: [a.address, b.address],
+    loadBalancing: BY_TURNS,
+    outlierDetection: EJECTS,
+  };
+  await startProxy(t, {
+    ...config,
+    workers: 1,
+    listeners: {
+      ...config.listeners,
+      db: { address: `127.0.0.1:${tcpPort}`, protocol: 'tcp', backends: [{ service: 'raw' }] },
+    },
+    services: { ...config.services, raw },
+  });
+  return { ...found, tcpPort, admin: new Admin(found.adminPort) };
 }
 
 /** So many answers that take so long each: the hedge's delay is a little longer from then on. */
@@ -125,6 +105,42 @@ t.test('a hedge goes where the first attempt did not', async (t) => {
   const paths = found.b.seen.map(({ url }) => url);
   t.same(paths, [...new Set(paths)], 'none is there twice');
   t.ok(await found.admin.metric('tulle_service_events_total', { service: 'api', event: 'hedge_won' }));
+});
+
+t.test('a retry goes neither where the first attempt failed nor where its hedge did', async (t) => {
+  const [third = 0] = await freePorts(1);
+  const c = await Endpoint.start(t, 'c', third);
+  const retry: Rule['retry'] = { attempts: 1, on: [503], backoff: { base: '0ms' }, hedge: {} };
+  const loadBalancing: Service['loadBalancing'] = { policy: 'random', slowStart: '0s' };
+  const rule: Partial<Rule> = { retry, timeouts: { request: '10s', perTry: '1s' } };
+  const found = await rig(t, { loadBalancing, more: [c.address] }, rule);
+  const all = [found.a, found.b, c];
+  // The hedge fails first, or the attempt before it; the other one fails later, and a retry follows.
+  const ways: [Reply, Reply][] = [
+    [{ status: 503, afterMs: 700 }, { status: 503 }],
+    ['hang', { status: 503, afterMs: 1_500 }],
+  ];
+  for (const [index, way] of ways.entries()) {
+    for (const endpoint of all) endpoint.reply = () => ({ afterMs: 5 });
+    t.same(tally(await found.caller(8).many(500, '/')), { 200: 500 });
+    const came = new Map<string, string[]>();
+    for (const endpoint of all) {
+      endpoint.reply = ({ url }) => {
+        const places = came.get(url) ?? [];
+        came.set(url, [...places, endpoint.name]);
+        return way[places.length] ?? {};
+      };
+    }
+    const caller = found.caller(8);
+    let thrice: string[][] = [];
+    // On a busy machine, the delay of hedges that was learned may be longer than the attempts.
+    for (let round = 0; thrice.length < 2 && round < 10; round += 1) {
+      await Promise.all(Array.from({ length: 8 }, (_, number) => caller.ask(`/${round}/${number}`)));
+      thrice = [...came.values()].filter((places) => places.length > 2);
+    }
+    t.ok(thrice.length > 1, `${thrice.length} were hedged and made again`);
+    for (const places of thrice) t.same([...places].sort(), ['a', 'b', 'c'], `way ${index}`);
+  }
 });
 
 t.test(
@@ -190,6 +206,48 @@ t.test('a probe is a request that can be made again, while there are such', asyn
     await caller.ask('/', { method: 'POST', body: 'x' });
     return (await found.admin.standing('api', found.b)).state === 'usable';
   }, 'where nothing else comes, anything will do');
+});
+
+t.test('an ejection ends while all wait, and nobody comes who could see it', async (t) => {
+  const limits = { endpoint: { requests: 1 }, queueTimeout: '10s' };
+  const outlierDetection = { ...EJECTS, baseEjection: '1s' };
+  const found = await rig(t, { limits, outlierDetection });
+  const caller = found.caller(1);
+  found.b.reply = () => ({ status: 500 });
+  await caller.many(6, '/');
+  await found.admin.stands('api', found.b, 'ejected');
+  found.a.reply = () => 'hang';
+  void caller.ask('/').catch(() => {});
+  await until(() => found.a.open === 1, 'the other one is full');
+  found.b.reply = () => ({});
+  const answer = await found.caller(1).ask('/', { method: 'POST', body: 'cannot be made again' });
+  t.equal(answer.body, 'b');
+});
+
+t.test('a probe that finds no connection is not made over and over', async (t) => {
+  const limits = { connections: 1, queueTimeout: '10s' };
+  const subsets = { one: { one: 'yes' }, two: { two: 'yes' } };
+  const found = await pair(t, { limits, subsets, outlierDetection: EJECTS }, [
+    { matches: [{ path: { exact: '/one' } }], backends: [{ service: 'api', subset: 'one' }] },
+    { matches: [{ path: { exact: '/two' } }], backends: [{ service: 'api', subset: 'two' }] },
+  ]);
+  const labels = { one: 'yes', two: 'yes' };
+  const endpoints = [found.a, found.b].map(({ address }) => ({ address, labels }));
+  Object.assign(found.config.services?.api ?? {}, { endpoints });
+  await startProxy(t, { ...found.config, workers: 1 });
+  const admin = new Admin(found.adminPort);
+  const caller = found.caller(4);
+  found.b.reply = () => ({ status: 500 });
+  for (let index = 0; index < 6; index += 1) await caller.ask('/one');
+  await admin.stands('api', found.b, 'ejected');
+  found.a.reply = () => 'hang';
+  void caller.ask('/one').catch(() => {});
+  await until(() => found.a.open === 1, 'the only connection is busy');
+  await pause(400);
+  for (const path of ['/one', '/two']) void caller.ask(path).catch(() => {});
+  await pause(500);
+  const probes = await admin.event('api', 'probed');
+  t.ok(probes < 20, `${probes} in half a second`);
 });
 
 t.test('a connection that is made counts as well, and as a probe', async (t) => {

@@ -4,7 +4,7 @@
 import t, { type Test } from 'tap';
 import type { ProxyConfig } from '../../src/index.js';
 import { freePorts } from '../ports.js';
-import { Caller, Endpoint, Proxied, shares, spread, tally } from './endpoint.js';
+import { Caller, Endpoint, Proxied, shares, spread, tally, until } from './endpoint.js';
 
 type Services = NonNullable<ProxyConfig['services']>;
 type Listed = Services[string]['endpoints'];
@@ -34,7 +34,7 @@ async function rig(t: Test): Promise<Rig> {
     routes: [{ name: 'all', rules }],
   });
   const first = config({ all: { endpoints: [] } }, [{ backends: [{ service: 'all' }] }]);
-  const proxy = await Proxied.start(t, first, admin);
+  const proxy = await Proxied.start(t, first, { admin });
   const serve = (services: Services, rules: Rules): Promise<void> => proxy.reload(config(services, rules));
   return { proxy, caller: new Caller(t, port), all, serve };
 }
@@ -103,6 +103,57 @@ t.test('an affinity cookie', async (t) => {
   await serve(service(listed(c, a)), TO_ALL);
   const gone = await caller.ask('/', { headers: { cookie: cookies.get('b') } });
   t.match(gone.headers['set-cookie']?.[0], new RegExp(`^${cookies.get(gone.body)};`));
+});
+
+t.test('a session stays with an endpoint that is full, or fails, for a moment', async (t) => {
+  const { proxy, caller, all, serve } = await rig(t);
+  const [a, b] = all;
+  for (const endpoint of [{ connections: 1 }, { requests: 1 }]) {
+    const limits = { endpoint };
+    const loadBalancing = { policy: 'round-robin', affinity: { cookie: 'stay' }, slowStart: '0s' } as const;
+    const outlierDetection = { consecutiveErrors: 3, successRate: 'off', baseEjection: '60s' } as const;
+    const retry = { attempts: 1, on: [503], backoff: { base: '0ms' } };
+    await serve({ all: { endpoints: listed(a), loadBalancing, limits } }, TO_ALL);
+    const { headers: given } = await caller.ask('/');
+    const cookie = given['set-cookie']?.[0]?.split(';')[0] ?? '';
+    await serve({ all: { endpoints: listed(a, b), loadBalancing, limits, outlierDetection } }, [
+      { retry, backends: [{ service: 'all' }] },
+    ]);
+    const ask = () => caller.ask('/', { headers: { cookie } });
+    const mine = async (why: string): Promise<void> => {
+      const { body, headers } = await ask();
+      t.same([body, headers['set-cookie']], ['a', undefined], why);
+    };
+    const lost = await proxy.event('all', 'affinity_lost');
+    await mine('at first');
+    let free = (): void => {};
+    const freed = new Promise<void>((resolve) => {
+      free = resolve;
+    });
+    a.before = () => freed;
+    const first = ask();
+    await until(() => a.open === 1, 'a is full');
+    const elsewhere = await ask();
+    t.same([elsewhere.body, elsewhere.headers['set-cookie']], ['b', undefined], 'full');
+    a.before = async () => {};
+    free();
+    t.equal((await first).body, 'a');
+    await mine('there is room again');
+    // Where b has no connection to spare for this worker, a retry goes where it failed.
+    if (endpoint.requests === undefined) continue;
+    a.reply = () => ({ status: 503 });
+    const once = await ask();
+    t.same([once.body, once.headers['set-cookie']], ['b', undefined], 'failed once');
+    a.reply = () => ({});
+    await mine('it is well');
+    t.equal(await proxy.event('all', 'affinity_lost'), lost);
+    a.reply = () => ({ status: 503 });
+    for (let errors = 0; errors < 3; errors += 1) await ask();
+    await proxy.stands('all', a, 'ejected');
+    a.reply = () => ({});
+    const moved = await ask();
+    t.match([moved.body, moved.headers['set-cookie']?.length], ['b', 1], 'an ejected one loses it');
+  }
 });
 
 for (const policy of ['ring-hash', 'maglev'] as const) {
@@ -229,7 +280,7 @@ t.test('the own zone comes first, as long as it can', async (t) => {
     all: {
       endpoints: listed([a, { zone: 'home' }], [b, { zone: 'home' }], [c, { zone: 'away' }]),
       loadBalancing: { policy: 'round-robin', preferZone: true, slowStart: '0s' },
-      healthCheck: { http: { path: '/healthz' }, interval: '100ms', timeout: '100ms', unhealthyAfter: 2 },
+      healthCheck: { http: { path: '/healthz' }, interval: '100ms', timeout: '5s', unhealthyAfter: 2 },
       ...more,
     },
   });

@@ -27,7 +27,7 @@ async function rig(t: Test, workers: number): Promise<Rig> {
   const start = (name: string, index: number): Promise<Endpoint> =>
     Endpoint.start(t, name, upstreams[index] ?? 0);
   const [v1, v2, shadow] = [await start('v1', 0), await start('v2', 1), await start('shadow', 2)];
-  const proxy = await Proxied.start(t, text, admin);
+  const proxy = await Proxied.start(t, text, { admin });
   return { proxy, caller: new Caller(t, web, 8), v1, v2, shadow };
 }
 

@@ -5,11 +5,13 @@ import { once } from 'node:events';
 import { renameSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import http from 'node:http';
+import http2 from 'node:http2';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ProxyConfig } from '../../src/index.js';
 import { type Answer, request } from '../http.js';
 import { type Running, type Scope, startTulle, temporaryFolder } from '../process.js';
+import type { Version } from './two.js';
 import { PATIENCE_MS } from './wire.js';
 
 /** A request that an endpoint got whole. */
@@ -33,6 +35,9 @@ export type Reply =
   | 'hang'
   | 'reset';
 
+type Incoming = http.IncomingMessage | http2.Http2ServerRequest;
+type Outgoing = http.ServerResponse | http2.Http2ServerResponse;
+
 /** A switchable endpoint of a service. `/healthz` is answered and kept apart from all else. */
 export class Endpoint {
   readonly name: string;
@@ -49,19 +54,29 @@ export class Endpoint {
   /** What a request waits for before it is answered. */
   before: () => Promise<void> = async () => {};
   readonly #sockets = new Set<{ resetAndDestroy(): unknown }>();
-  #server: http.Server | undefined;
+  readonly #version: Version;
+  #server: http.Server | http2.Http2Server | undefined;
 
-  private constructor(name: string, port: number) {
+  private constructor(name: string, port: number, version: Version) {
     this.name = name;
     this.port = port;
+    this.#version = version;
   }
 
   /** Starts listening; ends with the scope. */
-  static async start(scope: Scope, name: string, port: number): Promise<Endpoint> {
-    const endpoint = new Endpoint(name, port);
-    scope.teardown(() => endpoint.close());
-    await endpoint.listen();
-    return endpoint;
+  static start(scope: Scope, name: string, port: number): Promise<Endpoint> {
+    return new Endpoint(name, port, 1).#begin(scope);
+  }
+
+  /** One that speaks HTTP/2 by prior knowledge. */
+  static startTwo(scope: Scope, name: string, port: number): Promise<Endpoint> {
+    return new Endpoint(name, port, 2).#begin(scope);
+  }
+
+  async #begin(scope: Scope): Promise<this> {
+    scope.teardown(() => this.close());
+    await this.listen();
+    return this;
   }
 
   /** As a configuration names it. */
@@ -71,10 +86,12 @@ export class Endpoint {
 
   /** Comes back after `close`. */
   async listen(): Promise<void> {
-    const server = http.createServer(
-      (incoming, answer) => void this.#serve(incoming, answer).catch(() => {}),
-    );
-    server.keepAliveTimeout = 60_000;
+    const serve = (incoming: Incoming, answer: Outgoing): void =>
+      void this.#serve(incoming, answer as http.ServerResponse).catch(() => {});
+    const server =
+      this.#version === 1
+        ? http.createServer({ keepAliveTimeout: 60_000 }, serve)
+        : http2.createServer(serve);
     server.on('connection', (socket) => {
       this.#sockets.add(socket);
       socket.on('close', () => this.#sockets.delete(socket)).on('error', () => {});
@@ -102,7 +119,7 @@ export class Endpoint {
     return found;
   }
 
-  async #serve(incoming: http.IncomingMessage, answer: http.ServerResponse): Promise<void> {
+  async #serve(incoming: Incoming, answer: http.ServerResponse): Promise<void> {
     const at = performance.now();
     let body = '';
     for await (const part of incoming.setEncoding('latin1')) body += String(part);
@@ -133,6 +150,42 @@ export class Endpoint {
       this.open -= 1;
     });
     return this.reply(seen);
+  }
+}
+
+/** What endpoints can do: so many requests side by side, so long for each; further ones wait in order of arrival. */
+export class Capacity {
+  servers: number;
+  readonly #ms: number;
+  #busy = 0;
+  /** The most that were served or waited at a time, since this was last set. */
+  most = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(servers: number, ms: number) {
+    this.servers = servers;
+    this.#ms = ms;
+  }
+
+  /** Resolves when a request is served; an endpoint's `before`. */
+  readonly serve = (): Promise<void> =>
+    new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      this.most = Math.max(this.most, this.#busy + this.#waiting.length);
+      this.#begin();
+    });
+
+  #begin(): void {
+    while (this.#busy < this.servers) {
+      const next = this.#waiting.shift();
+      if (next === undefined) return;
+      this.#busy += 1;
+      setTimeout(() => {
+        this.#busy -= 1;
+        next();
+        this.#begin();
+      }, this.#ms).unref();
+    }
   }
 }
 
@@ -225,10 +278,14 @@ export class Proxied extends Admin {
   }
 
   /** Starts it with a configuration, whose admin listener is on this port, and waits until it serves. */
-  static async start(scope: Scope, config: ProxyConfig | string, admin: number): Promise<Proxied> {
+  static async start(
+    scope: Scope,
+    config: ProxyConfig | string,
+    { admin, env = {} }: { admin: number; env?: NodeJS.ProcessEnv },
+  ): Promise<Proxied> {
     const file = path.join(temporaryFolder(scope), 'proxy.yaml');
     writeFileSync(file, typeof config === 'string' ? config : JSON.stringify(config));
-    const running = startTulle(scope, ['proxy', '--config', file]);
+    const running = startTulle(scope, ['proxy', '--config', file], { env });
     await running.says(/^ready/m);
     return new Proxied(running, file, admin);
   }
@@ -282,15 +339,20 @@ export class Caller {
   }
 
   /** So many, as many at a time as there are connections. */
-  async many(
-    count: number,
+  many(count: number, target: string, wanted: Wanted | ((index: number) => Wanted) = {}): Promise<Timed[]> {
+    return this.during((index) => index < count, target, wanted);
+  }
+
+  /** Again and again while this is true, as many at a time as there are connections. */
+  async during(
+    goesOn: (index: number) => boolean,
     target: string,
     wanted: Wanted | ((index: number) => Wanted) = {},
   ): Promise<Timed[]> {
     const answers: Timed[] = [];
     let next = 0;
     const work = async (): Promise<void> => {
-      while (next < count) {
+      while (goesOn(next)) {
         const index = next;
         next += 1;
         const what = typeof wanted === 'function' ? wanted(index) : wanted;
@@ -299,7 +361,7 @@ export class Caller {
         if (what.patienceMs !== undefined && answer.status !== 200) await pause(what.patienceMs);
       }
     };
-    await Promise.all(Array.from({ length: Math.min(count, this.#agent.maxSockets) }, work));
+    await Promise.all(Array.from({ length: this.#agent.maxSockets }, work));
     return answers;
   }
 }

@@ -1,58 +1,23 @@
 // Bounds in space and time: limits of services and endpoints, queues, deadlines, what endpoints say about retries,
 // hedging, and the same for gRPC. Proxies are processes of their own, with four workers; numbers are the process's.
 
-import { once } from 'node:events';
-import http2 from 'node:http2';
 import { setTimeout as pause } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import type { ProxyConfig } from '../../src/index.js';
 import { freePorts } from '../ports.js';
-import type { Scope } from '../process.js';
-import { Caller, Endpoint, Proxied, type Reply, tally, until } from './endpoint.js';
+import { Endpoint, Proxied, tally, until } from './endpoint.js';
+import { finish, type GrpcAnswer, GrpcEndpoint } from './grpc-endpoint.js';
+import { both, inFront, type Pair, pair, type Rule, type Service } from './pair.js';
 import { session, TwoClient } from './two.js';
 import { Wire } from './wire.js';
 
-type Service = NonNullable<ProxyConfig['services']>[string];
-type Rule = NonNullable<NonNullable<ProxyConfig['routes']>[number]['rules']>[number];
-
-interface Rig {
-  readonly port: number;
+interface Rig extends Pair {
   readonly proxy: Proxied;
-  readonly a: Endpoint;
-  readonly b: Endpoint;
-  /** As many connections as requests at a time. */
-  caller(connections?: number): Caller;
 }
 
 /** Two endpoints behind a service like this, and a rule like that. */
 async function rig(t: Test, service: Partial<Service>, rule: Partial<Rule> = {}): Promise<Rig> {
-  const [port = 0, admin = 0, one = 0, two = 0] = await freePorts(4);
-  const [a, b] = [await Endpoint.start(t, 'a', one), await Endpoint.start(t, 'b', two)];
-  const config = {
-    workers: 4,
-    listeners: {
-      web: { address: `127.0.0.1:${port}` },
-      admin: { address: `127.0.0.1:${admin}`, admin: true },
-    },
-    services: {
-      api: {
-        endpoints: [a.address, b.address],
-        loadBalancing: { policy: 'round-robin', slowStart: '0s' },
-        ...service,
-      },
-    },
-    routes: [{ name: 'all', rules: [{ ...rule, backends: [{ service: 'api' }] }] }],
-  } as ProxyConfig;
-  const proxy = await Proxied.start(t, config, admin);
-  return { port, proxy, a, b, caller: (connections) => new Caller(t, port, connections) };
-}
-
-/** Both do the same. */
-function both({ a, b }: Rig, reply: () => Reply): void {
-  for (const endpoint of [a, b]) {
-    endpoint.flush();
-    endpoint.reply = reply;
-  }
+  const found = await pair(t, service, [rule]);
+  return { ...found, proxy: await Proxied.start(t, found.config, { admin: found.adminPort }) };
 }
 
 t.jobs = 3;
@@ -102,6 +67,116 @@ t.test('an endpoint’s own limits', async (t) => {
     for (const { most, name } of [found.a, found.b]) t.equal(most, 3, `${name} has what it may have`);
   }
 });
+
+t.test('who waits for an endpoint is served in order of arrival, whichever worker it came to', async (t) => {
+  const healthCheck: Service['healthCheck'] = {
+    http: { path: '/healthz' },
+    interval: '50ms',
+    timeout: '1s',
+    unhealthyAfter: 1,
+    healthyAfter: 1,
+  };
+  const limits = { endpoint: { requests: 1 }, queueTimeout: '20s' };
+  const found = await rig(t, { limits, healthCheck });
+  const { a, b, proxy } = found;
+  b.health = { status: 500 };
+  await proxy.stands('api', b, 'unhealthy');
+  both(found, () => ({ afterMs: 150 }));
+  const numbers = Array.from({ length: 15 }, (_, index) => `/${index}`);
+  const inOrder = await Promise.all(
+    numbers.map(async (url, index) => {
+      await pause(index * 60);
+      return found.caller(1).ask(url);
+    }),
+  );
+  t.same(tally(inOrder), { 200: 15 });
+  t.same(
+    a.seen.map(({ url }) => url),
+    numbers,
+  );
+  t.equal(a.most, 1);
+  // Nothing ends, but another endpoint is well again.
+  a.reply = () => 'hang';
+  void found
+    .caller(1)
+    .ask('/hangs', { headers: { 'x-a': '1' } })
+    .catch(() => {});
+  await until(() => a.open === 1, 'a is full');
+  const waiting = found.caller(1).ask('/waits');
+  await pause(100);
+  b.reply = () => ({});
+  b.health = {};
+  t.equal((await waiting).body, 'b');
+});
+
+t.test('whoever waits for one of few connections gets one, whichever worker it came to', async (t) => {
+  const [port = 0, one = 0] = await freePorts(2);
+  const two = await Endpoint.startTwo(t, 'two', port);
+  const limits = { connections: 1, queueTimeout: '2s' };
+  const single = await Endpoint.start(t, 'one', one);
+  const found = await rig(t, { endpoints: [single.address], limits });
+  const streams = await rig(t, { protocol: 'http2', endpoints: [two.address], limits });
+  for (const endpoint of [single, two]) endpoint.reply = () => ({ afterMs: 1 + Math.random() * 9 });
+  const ask = async ({ caller }: Rig): Promise<void> => {
+    const ends = performance.now() + 3_500;
+    const answers = await caller(60).during(() => performance.now() < ends, '/');
+    t.same(Object.keys(tally(answers)), ['200']);
+  };
+  await Promise.all([ask(found), ask(streams)]);
+  t.ok(two.most > 1, 'a connection that was waited for is there for all streams of its worker');
+});
+
+t.test('an idle connection of another worker makes room, and no other one in its stead', async (t) => {
+  const limits = { endpoint: { connections: 1 }, queueTimeout: '3s' };
+  const [a, b] = ['a', 'b'].map((version) => ({ labels: { version } }));
+  const found = await pair(t, { limits, subsets: { a: { version: 'a' }, b: { version: 'b' } } }, [
+    { matches: [{ path: { exact: '/a' } }], backends: [{ service: 'api', subset: 'a' }] },
+    { matches: [{ path: { exact: '/b' } }], backends: [{ service: 'api', subset: 'b' }] },
+  ]);
+  Object.assign(found.config.services?.api ?? {}, {
+    endpoints: [
+      { address: found.a.address, ...a },
+      { address: found.b.address, ...b },
+    ],
+  });
+  await Proxied.start(t, found.config, { admin: found.adminPort });
+  for (let round = 0; round < 8; round += 1) {
+    const caller = found.caller(1);
+    for (const path of ['/b', '/a']) t.equal((await caller.ask(path)).status, 200);
+  }
+});
+
+t.test(
+  'all that is freed is used, and what a change brings is not kept from who comes after it',
+  async (t) => {
+    const healthCheck: Service['healthCheck'] = {
+      http: { path: '/healthz' },
+      interval: '50ms',
+      timeout: '1s',
+      unhealthyAfter: 1,
+      healthyAfter: 1,
+    };
+    const found = await rig(t, { limits: { endpoint: { requests: 4 }, queueTimeout: '20s' }, healthCheck });
+    const { a, b, proxy } = found;
+    b.health = { status: 500 };
+    await proxy.stands('api', b, 'unhealthy');
+    both(found, () => 'hang');
+    const caller = found.caller(30);
+    const ask = (): void => void caller.ask('/', { headers: { 'x-a': '1' } }).catch(() => {});
+    for (let index = 0; index < 10; index += 1) ask();
+    await until(() => a.open === 4, 'a is full');
+    await pause(200);
+    b.health = {};
+    await until(() => b.open === 4, 'b has as many as it may, though only one thing happened');
+    const [port = 0] = await freePorts(1);
+    const c = await Endpoint.start(t, 'c', port);
+    await proxy.reload((await proxy.text()).replace(`"${b.address}"`, `"${b.address}","${c.address}"`));
+    t.equal((await caller.ask('/')).body, 'c');
+    const more = (await proxy.text()).replace('"requests":4', '"requests":5');
+    await proxy.reload(more);
+    await until(() => a.open + b.open === 10, 'who has waited since before goes on by the limits of now');
+  },
+);
 
 t.test('retries under way', async (t) => {
   const retry: Rule['retry'] = { attempts: 1, on: [503], backoff: { base: '0ms' } };
@@ -224,89 +299,16 @@ t.test('hedging', async (t) => {
   t.equal(found.a.flush().length + found.b.flush().length, 400, 'what is not idempotent is sent once');
 });
 
-t.test('an adaptive limit sheds, and says when to come again', async (t) => {
-  const found = await rig(t, { limits: { adaptive: { min: 4, max: 32 }, requests: 1_000 } });
-  // Both answer one request after the other, each in 3 ms.
-  let turn = Promise.resolve();
-  const queue = async (): Promise<void> => {
-    const mine = turn.then(() => pause(3));
-    turn = mine;
-    await mine;
-  };
-  for (const endpoint of [found.a, found.b]) endpoint.before = queue;
-  const calm = await found.caller(2).many(200, '/');
-  t.same(tally(calm), { 200: 200 }, 'nothing is shed without need');
-  const answers = await found.caller(120).many(2_000, '/', { patienceMs: 60 });
-  const { 200: good = 0, '503 shed': shed = 0, ...others } = tally(answers);
-  t.same(others, {});
-  t.ok(good > 40, `${good} good answers`);
-  t.ok(shed > 0, `${shed} shed`);
-  t.ok(found.a.most + found.b.most <= 40, `${found.a.most} and ${found.b.most} at a time`);
-  t.ok(
-    answers.every(({ status, headers }) => status === 200 || /^[1-9]\d*$/.test(headers['retry-after'] ?? '')),
-    'who is shed is told when to come again',
-  );
-  t.equal(await found.proxy.event('api', 'shed'), shed);
-});
-
-/** What a gRPC endpoint does with a call. */
-type Answer = (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => void;
-
-/** An endpoint that speaks gRPC as far as is needed here. */
-class GrpcEndpoint {
-  readonly seen: http2.IncomingHttpHeaders[] = [];
-  readonly checked: string[] = [];
-  serving = 1;
-  answer: Answer = (stream) => finish(stream, '0', { body: true });
-
-  static async start(scope: Scope, port: number): Promise<GrpcEndpoint> {
-    const endpoint = new GrpcEndpoint();
-    const server = http2.createServer();
-    const sessions = new Set<http2.ServerHttp2Session>();
-    server.on('session', (found) => void sessions.add(found));
-    server.on('stream', (stream, headers) => {
-      stream.on('error', () => {});
-      const parts: Buffer[] = [];
-      stream.on('data', (part: Buffer) => parts.push(part));
-      stream.on('end', () => endpoint.#serve(stream, headers, Buffer.concat(parts)));
-    });
-    server.listen(port, '127.0.0.1');
-    await once(server, 'listening');
-    scope.teardown(() => {
-      server.close();
-      for (const found of sessions) found.destroy();
-    });
-    return endpoint;
-  }
-
-  #serve(stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders, body: Buffer): void {
-    if (headers[':path'] === '/grpc.health.v1.Health/Check') {
-      this.checked.push(body.toString('latin1'));
-      finish(stream, '0', { body: Buffer.from([0, 0, 0, 0, 2, 8, this.serving]) });
-      return;
-    }
-    this.seen.push(headers);
-    this.answer(stream, headers);
-  }
-}
-
-/** Ends a call with this status: at once, or behind a head alone, or behind a message. */
-function finish(
-  stream: http2.ServerHttp2Stream,
-  status: string,
-  { body, head = true, more = {} }: { body?: boolean | Buffer; head?: boolean; more?: object } = {},
-): void {
-  const last = { 'grpc-status': status, ...more };
-  const first = { ':status': 200, 'content-type': 'application/grpc' };
-  if (!head) {
-    stream.respond({ ...first, ...last }, { endStream: true });
-    return;
-  }
-  stream.respond(first, { waitForTrailers: true });
-  stream.on('wantTrailers', () => stream.sendTrailers(last));
-  if (body === undefined) stream.end();
-  else stream.end(Buffer.isBuffer(body) ? body : Buffer.from([0, 0, 0, 0, 1, 7]));
-}
+const GRPC_RULES: Partial<Rule>[] = [
+  {
+    matches: [{ path: { prefix: '/fault.Fault' } }],
+    filters: [{ fault: { abort: { status: 503, grpcStatus: 9 } } }],
+  },
+  {
+    retry: { attempts: 1, on: ['grpc-unavailable'], nonIdempotent: true, backoff: { base: '0ms' } },
+    timeouts: { request: '5s' },
+  },
+];
 
 interface GrpcRig {
   readonly proxy: Proxied;
@@ -315,26 +317,12 @@ interface GrpcRig {
   call(path?: string): Promise<{ status: unknown; ms: number; reason: unknown }>;
 }
 
-async function grpcRig(t: Test, service: Partial<Service>, rules: Rule[]): Promise<GrpcRig> {
-  const [port = 0, admin = 0, one = 0, two = 0] = await freePorts(4);
+async function grpcRig(t: Test, service: Partial<Service>): Promise<GrpcRig> {
+  const [port = 0, adminPort = 0, one = 0, two = 0] = await freePorts(4);
   const [a, b] = [await GrpcEndpoint.start(t, one), await GrpcEndpoint.start(t, two)];
-  const config = {
-    workers: 4,
-    listeners: {
-      web: { address: `127.0.0.1:${port}` },
-      admin: { address: `127.0.0.1:${admin}`, admin: true },
-    },
-    services: {
-      api: {
-        protocol: 'grpc',
-        endpoints: [`127.0.0.1:${one}`, `127.0.0.1:${two}`],
-        loadBalancing: { policy: 'round-robin', slowStart: '0s' },
-        ...service,
-      },
-    },
-    routes: [{ name: 'all', rules }],
-  } as ProxyConfig;
-  const proxy = await Proxied.start(t, config, admin);
+  const endpoints = [a.address, b.address];
+  const config = inFront({ port, adminPort }, { protocol: 'grpc', endpoints, ...service }, GRPC_RULES);
+  const proxy = await Proxied.start(t, config, { admin: adminPort });
   const client = new TwoClient(await session(t, port));
   const call = async (path = '/test.Echo/Unary') => {
     const began = performance.now();
@@ -346,23 +334,10 @@ async function grpcRig(t: Test, service: Partial<Service>, rules: Rule[]): Promi
   return { proxy, a, b, call };
 }
 
-const GRPC_RULES: Rule[] = [
-  {
-    matches: [{ path: { prefix: '/fault.Fault' } }],
-    filters: [{ fault: { abort: { status: 503, grpcStatus: 9 } } }],
-    backends: [{ service: 'api' }],
-  },
-  {
-    retry: { attempts: 1, on: ['grpc-unavailable'], nonIdempotent: true, backoff: { base: '0ms' } },
-    timeouts: { request: '5s' },
-    backends: [{ service: 'api' }],
-  },
-];
-
 t.test('gRPC: retries by status, pushback, faults', async (t) => {
-  const { call, a, b } = await grpcRig(t, {}, GRPC_RULES);
+  const { call, a, b } = await grpcRig(t, {});
   const tries = (): number => a.seen.length + b.seen.length;
-  const first = (answer: Answer): void => {
+  const first = (answer: GrpcAnswer): void => {
     for (const endpoint of [a, b]) {
       endpoint.seen.length = 0;
       endpoint.answer = (stream, headers) =>
@@ -403,10 +378,10 @@ t.test('gRPC: health', async (t) => {
   const healthCheck = {
     grpc: { service: 'test.Echo' },
     interval: '100ms',
-    timeout: '100ms',
+    timeout: '5s',
     unhealthyAfter: 2,
   };
-  const { proxy, call, a, b } = await grpcRig(t, { healthCheck }, GRPC_RULES);
+  const { proxy, call, a, b } = await grpcRig(t, { healthCheck });
   await until(() => a.checked.length > 0 && b.checked.length > 0, 'both are asked');
   t.match(a.checked[0], /test\.Echo$/, 'about the service that is written');
   t.match(await call(), { status: '0', reason: undefined });

@@ -15,7 +15,8 @@ export type Version = 1 | 2;
 export interface Question {
   readonly path: string;
   readonly method?: string;
-  readonly headers?: Readonly<Record<string, string>>;
+  /** Several values are fields of their own, in this order. */
+  readonly headers?: Readonly<Record<string, string | string[]>>;
   readonly body?: Buffer;
   readonly trailers?: Readonly<Record<string, string>>;
 }
@@ -40,9 +41,10 @@ export async function connect(scope: Scope, version: Version, port: number): Pro
   return version === 1 ? oneClient(scope, port) : new TwoClient(await session(scope, port));
 }
 
-/** An HTTP/2 session by prior knowledge; ends with the scope. */
-export async function session(scope: Scope, port: number): Promise<http2.ClientHttp2Session> {
-  const found = http2.connect(`http://127.0.0.1:${port}`);
+/** An HTTP/2 session: by prior knowledge, or over TLS with a server that `ca` vouches for; ends with the scope. */
+export async function session(scope: Scope, port: number, ca?: Buffer): Promise<http2.ClientHttp2Session> {
+  const scheme = ca === undefined ? 'http' : 'https';
+  const found = http2.connect(`${scheme}://127.0.0.1:${port}`, ca === undefined ? {} : { ca });
   found.on('error', () => {});
   scope.teardown(() => found.destroy());
   await once(found, 'connect');
