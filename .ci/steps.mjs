@@ -10,6 +10,9 @@ import { fileURLToPath } from 'node:url';
 export const root = fileURLToPath(new URL('..', import.meta.url));
 const stamps = path.join(root, 'build', 'stamps');
 
+/** Whether this is CI: nothing may be left out, and nothing is built twice. */
+export const inCi = process.env.CI === 'true' || process.env.CI === '1';
+
 /** A failure that is told in one line, without a stack. */
 export class StepError extends Error {}
 
@@ -127,8 +130,16 @@ function cargoEnv() {
   }
   // `napi build` names its target; named everywhere, all share what was built once.
   env.CARGO_BUILD_TARGET ??= `${process.arch === 'x64' ? 'x86_64' : 'aarch64'}-unknown-linux-gnu`;
+  // What a later build could reuse of a crate is only written where there is one.
+  if (inCi) env.CARGO_INCREMENTAL ??= '0';
   return env;
 }
+
+/**
+ * The crates without TLS, as `check` and `test` both name them to cargo: with others, or with one alone, features of
+ * their dependencies differ, and all is compiled once more.
+ */
+export const plainCrates = ['-p', 'tulle-snapshot', '-p', 'tulle-decide'];
 
 /** Runs cargo on the workspace in native/. */
 export async function cargo(args) {

@@ -9,7 +9,18 @@ import readline from 'node:readline';
 import { fuzzTargets } from './fuzz.mjs';
 import { ensureGoPrograms } from './go.mjs';
 import { createReport } from './report.mjs';
-import { build, buildTests, cargoEnv, files, root, run, StepError, say } from './steps.mjs';
+import {
+  build,
+  buildTests,
+  cargoEnv,
+  files,
+  inCi,
+  plainCrates,
+  root,
+  run,
+  StepError,
+  say,
+} from './steps.mjs';
 import { ensurePrograms, forLong, forTests } from './system.mjs';
 
 /** A suite that is not done by then hangs. */
@@ -20,31 +31,48 @@ const names = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 const long = process.argv.includes('--long');
 
 /**
- * The Rust suites. Crates without TLS are tested unoptimized and at once; the others share the release build with the
- * addon, so that the TLS library is compiled once.
+ * What the tests of the proxy cannot share with the addon, as they turn features of dependencies on: our crates and the
+ * dependencies it concerns that take long. Optimizing these once more takes longer than their tests do.
+ */
+const notShared = [
+  ...['tulle-snapshot', 'tulle-decide', 'tulle-authority', 'tulle-proxy'],
+  ...['proptest', 'regex-automata', 'regex-syntax', 'x509-parser', 'asn1-rs', 'rcgen'],
+];
+/**
+ * The Rust suites. Crates without TLS are tested unoptimized; the others with the addon's dependencies where they can
+ * be, so that the TLS library is compiled once.
  */
 const rustSuites = [
   {
     name: 'cargo: snapshot, decide',
     // Simulations of many hours are for those who wait.
+    args: [...plainCrates, ...(long ? ['--features', 'tulle-decide/long'] : [])],
+  },
+  {
+    name: 'cargo: proxy, authority',
     args: [
-      '-p',
-      'tulle-snapshot',
-      '-p',
-      'tulle-decide',
-      ...(long ? ['--features', 'tulle-decide/long'] : []),
+      ...['--release', '-p', 'tulle-proxy', '-p', 'tulle-authority'],
+      ...notShared.flatMap((name) => ['--config', `profile.release.package.${name}.opt-level=0`]),
     ],
   },
-  { name: 'cargo: proxy, authority', args: ['--release', '-p', 'tulle-proxy', '-p', 'tulle-authority'] },
 ];
 
 /** Ends the suites that run when we are ended: each has a group of its own. */
 const groups = new Set();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => {
-    for (const group of groups) process.kill(-group, 'SIGKILL');
+    for (const group of groups) end(group);
     process.exit(1);
   });
+}
+
+/** Ends a group of processes; one that has just ended by itself is no reason to leave others. */
+function end(group) {
+  try {
+    process.kill(-group, 'SIGKILL');
+  } catch (cause) {
+    if (cause.code !== 'ESRCH') throw cause;
+  }
 }
 
 /** Runs a program; every line of its output goes to `line`. Resolves with how it ended and all it said. */
@@ -55,7 +83,7 @@ async function lines(name, args, { env, limitMs, line }) {
   let late = false;
   const timer = setTimeout(() => {
     late = true;
-    process.kill(-child.pid, 'SIGKILL');
+    end(child.pid);
   }, limitMs);
   const readers = [child.stdout, child.stderr].map((input) => {
     const reader = readline.createInterface({ input });
@@ -77,7 +105,7 @@ async function rustSuite({ name, args }) {
   const count = { passed: 0, failed: 0, skipped: 0, failures: [] };
   const { ended, said } = await lines(
     'cargo',
-    ['test', '--locked', '--manifest-path', 'native/Cargo.toml', '--no-fail-fast', ...args],
+    ['test', '--locked', '--manifest-path', 'native/Cargo.toml', '--no-fail-fast', '--tests', ...args],
     {
       env: cargoEnv(),
       limitMs: LONG_SUITE_MS,
@@ -134,9 +162,22 @@ function settle({ name, began, count, ended, said }) {
   return { name, seconds, ...count, output: said };
 }
 
-/** Runs suites one after the other. */
-async function inTurn(suites, runSuite, report) {
-  for (const suite of suites) report.add(await runSuite(suite));
+/** Runs suites beside each other, so many at a time, in their order. */
+async function beside(most, suites, runSuite) {
+  const left = [...suites];
+  const worker = async () => {
+    for (let suite = left.shift(); suite !== undefined; suite = left.shift()) await runSuite(suite);
+  };
+  await Promise.all(Array.from({ length: most }, worker));
+}
+
+/** TypeScript suites that take long, longest first. They begin first: what begins last ends alone on one core. */
+const slow = ['package/pack', 'e2e/contract', 'e2e/reload', 'cli/node-versions', 'e2e/canary', 'cli/proxy'];
+
+/** How early a suite begins: less is earlier. */
+function turn(source) {
+  const at = slow.indexOf(source.replace(/^test\/(.+)\.test\.ts$/, '$1'));
+  return at === -1 ? slow.length : at;
 }
 
 /** Compiled test programs, those that take minutes only if asked for. */
@@ -144,6 +185,7 @@ function tapFiles() {
   const sources = files(['test']).filter((name) => name.endsWith('.test.ts'));
   const wanted = sources.filter((name) => long || !name.endsWith('.long.test.ts'));
   const chosen = wanted.filter((name) => names.length === 0 || names.some((word) => name.includes(word)));
+  chosen.sort((one, other) => turn(one) - turn(other));
   return chosen.map((name) => path.join('build', name.replace(/\.ts$/, '.js')));
 }
 
@@ -153,12 +195,9 @@ async function tapSuites(add) {
   const all = tapFiles();
   const alone = all.filter((file) => /\.(long|alone)\.test\.js$/.test(file));
   const together = all.filter((file) => !alone.includes(file));
-  const worker = async () => {
-    for (let file = together.shift(); file !== undefined; file = together.shift()) {
-      add(await tapSuite(file, createTapCounter));
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(2, os.availableParallelism()) }, worker));
+  await beside(Math.min(2, os.availableParallelism()), together, async (file) =>
+    add(await tapSuite(file, createTapCounter)),
+  );
   for (const file of alone) add(await tapSuite(file, createTapCounter));
 }
 
@@ -168,11 +207,15 @@ await run(async () => {
   await ensureGoPrograms();
   await build();
   await buildTests();
-  const report = createReport({ strict: process.env.CI === 'true' || process.env.CI === '1' });
+  const report = createReport({ strict: inCi });
   const everything = names.length === 0;
-  // Both compile for a while, each often on one core only.
-  if (everything)
-    await Promise.all([inTurn(rustSuites, rustSuite, report), inTurn(fuzzTargets(), fuzzSuite, report)]);
+  if (everything) {
+    // All compile for a while, each often on one core only; a second fuzz target is built while the first one runs.
+    await Promise.all([
+      beside(rustSuites.length, rustSuites, async (suite) => report.add(await rustSuite(suite))),
+      beside(2, fuzzTargets(), async (target) => report.add(await fuzzSuite(target))),
+    ]);
+  }
   await tapSuites((suite) => report.add(suite));
   return report.close();
 });
