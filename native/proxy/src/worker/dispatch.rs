@@ -165,8 +165,9 @@ impl Worker {
         if limits.endpoint_connections.is_some_and(|most| circuit.connections().now() >= most) {
             return None;
         }
-        let admitted = || service.counts.connections.admit(service.most_connections());
-        if !admitted() && !(self.make_room(&service.name, None) && admitted()) {
+        let admit = || service.counts.connections.admit(service.most_connections());
+        let admitted = admit() || self.make_room(&service.name, None) && admit();
+        if !admitted {
             return None;
         }
         let held = circuit.connection(&limits);
