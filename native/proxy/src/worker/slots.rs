@@ -1,5 +1,6 @@
 //! circuit: what requests wait for at a service, in order of arrival over all workers: one of its requests, where their number
-//! is limited, or room at its endpoints. Nothing is tried before something was freed.
+//! is limited, or room at its endpoints. Nothing is tried before something was freed, but for a look now and then, should
+//! word of it be lost.
 //!
 //! In: requests that begin to wait; requests, attempts and connections that end. Out: attempts. Before: route. After: balance.
 //!
