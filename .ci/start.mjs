@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
+import { atEnd } from './children.mjs';
 import { build, command, root, run, StepError, say } from './steps.mjs';
 import { ensurePrograms, forStart } from './system.mjs';
 
@@ -102,7 +103,7 @@ async function end(code) {
 }
 
 await run(async () => {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => void end(0));
+  atEnd(() => end(0));
   const line = await ensurePrograms(forStart);
   if (line) throw new StepError(`a C compiler is needed: ${line}`);
   await portsFree();

@@ -1,11 +1,12 @@
 // The steps that make a checkout runnable, each doing nothing when its result is current: packages, addon, JavaScript.
 // In: the checkout as it is. Out: node_modules, native/node/*.node, dist/ and build/. No dependencies: it runs right
 // after `git clone`. Used by start, test, check, build and generate.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { endOf, endOnSignals, startChild } from './children.mjs';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
 const stamps = path.join(root, 'build', 'stamps');
@@ -21,8 +22,9 @@ export function say(line) {
   process.stderr.write(`${line}\n`);
 }
 
-/** Runs `main`; a StepError ends the process with 1 and its one line. */
+/** Runs `main`; a StepError ends the process with 1 and its one line, a signal with all that it has started. */
 export async function run(main) {
+  endOnSignals();
   try {
     process.exitCode = (await main()) ?? process.exitCode;
   } catch (cause) {
@@ -37,14 +39,13 @@ export async function run(main) {
  * unless it exits with 0.
  */
 export async function command(name, args, { env = {}, quiet = false } = {}) {
-  const child = spawn(name, args, {
+  const child = startChild(name, args, {
     cwd: root,
     stdio: ['ignore', quiet ? 'ignore' : process.stderr, process.stderr],
     env: { ...process.env, ...env },
   });
-  const ended = await new Promise((resolve, reject) => {
-    child.once('error', (cause) => reject(new StepError(`${name}: ${cause.message}`)));
-    child.once('exit', (code, signal) => resolve(signal ?? code));
+  const ended = await endOf(child).catch((cause) => {
+    throw new StepError(`${name}: ${cause.message}`);
   });
   if (ended !== 0) throw new StepError(`failed (${ended}): ${name} ${args.join(' ')}`);
 }

@@ -38,7 +38,7 @@ export async function ensurePrograms(programs) {
   if (packages.length === 0) return null;
   const line = `apt-get install -y --no-install-recommends ${packages.join(' ')}`;
   const sudo = process.getuid() === 0 ? [] : ['sudo', '-n'];
-  const allowed = sudo.length === 0 || spawnSync('sudo', ['-n', 'true']).status === 0;
+  const allowed = sudo.length === 0 || spawnSync('sudo', ['-n', 'true'], { detached: true }).status === 0;
   if (allowed && has('apt-get')) {
     say(`> installing ${packages.join(', ')}`);
     const [name, ...first] = [...sudo, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get'];

@@ -1,11 +1,11 @@
 // `npm test`: builds what is missing and runs every suite, Rust and TypeScript. `--long` runs the drills that take
 // minutes, too; names after it run only the TypeScript suites whose path contains one of them.
 // In: the checkout. Out: a line for each suite and, last, `N passed, N failed`; exits with 1 unless all passed.
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import os from 'node:os';
 import path from 'node:path';
 import readline from 'node:readline';
+import { endOf, signalGroup, startChild } from './children.mjs';
 import { fuzzTargets } from './fuzz.mjs';
 import { ensureGoPrograms } from './go.mjs';
 import { createReport } from './report.mjs';
@@ -57,33 +57,14 @@ const rustSuites = [
   },
 ];
 
-/** Ends the suites that run when we are ended: each has a group of its own. */
-const groups = new Set();
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-  process.on(signal, () => {
-    for (const group of groups) end(group);
-    process.exit(1);
-  });
-}
-
-/** Ends a group of processes; one that has just ended by itself is no reason to leave others. */
-function end(group) {
-  try {
-    process.kill(-group, 'SIGKILL');
-  } catch (cause) {
-    if (cause.code !== 'ESRCH') throw cause;
-  }
-}
-
 /** Runs a program; every line of its output goes to `line`. Resolves with how it ended and all it said. */
 async function lines(name, args, { env, limitMs, line }) {
-  const child = spawn(name, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  groups.add(child.pid);
+  const child = startChild(name, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
   let late = false;
   const timer = setTimeout(() => {
     late = true;
-    end(child.pid);
+    signalGroup(child, 'SIGKILL');
   }, limitMs);
   const readers = [child.stdout, child.stderr].map((input) => {
     const reader = readline.createInterface({ input });
@@ -93,11 +74,10 @@ async function lines(name, args, { env, limitMs, line }) {
     });
     return once(reader, 'close');
   });
-  const [code, signal] = await once(child, 'close');
+  const ended = await endOf(child);
   clearTimeout(timer);
-  groups.delete(child.pid);
   await Promise.all(readers);
-  return { ended: late ? `no end within ${limitMs / 1000} s` : (signal ?? code), said };
+  return { ended: late ? `no end within ${limitMs / 1000} s` : ended, said };
 }
 
 async function rustSuite({ name, args }) {

@@ -7,6 +7,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { atEnd } from '../.ci/children.mjs';
 import { StepError, say } from '../.ci/steps.mjs';
 
 /** How long our daemon may take to answer. */
@@ -103,20 +104,15 @@ export async function withDocker(work) {
   try {
     say('> starting dockerd');
     const { docker, stop } = await startDaemon(folder);
-    const handlers = Object.entries({ SIGINT: 130, SIGTERM: 143, SIGHUP: 129 }).map(([signal, code]) => [
-      signal,
-      async () => {
-        await stop();
-        remove(folder);
-        process.exit(code);
-      },
-    ]);
-    for (const [signal, handler] of handlers) process.once(signal, handler);
+    const forget = atEnd(async () => {
+      await stop();
+      remove(folder);
+    });
     try {
       return await work(docker);
     } finally {
       await stop();
-      for (const [signal, handler] of handlers) process.off(signal, handler);
+      forget();
     }
   } finally {
     remove(folder);
