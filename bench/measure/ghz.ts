@@ -1,10 +1,10 @@
 // ghz, calls with a stream of messages each way: so many calls at a time, spread over connections. In: a port; out: how
 // many messages were answered, from its JSON report.
 
-import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ghzBinary } from '../rig/ghz.js';
+import { startGenerator } from './generator.js';
 import { PROTO, TEXT } from './grpc.js';
 import type { Load, LoadReport, LoadRun, Track } from './load.js';
 
@@ -32,20 +32,12 @@ export function startGhz(job: GhzJob, track: Track): LoadRun {
     ...['--connections', String(connections), '-c', String(connections), '-z', `${BOUND_S}s`],
     ...['--cpus', '1', '-O', 'json', '-o', report, `127.0.0.1:${job.port}`],
   ];
-  const child = spawn('taskset', ['-c', String(job.core), ghzBinary(), ...load], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  track(child);
-  let said = '';
-  child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
-  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const { pid, end } = startGenerator('ghz', [ghzBinary(), ...load], { core: job.core, track });
   const stop = async () => {
-    if (child.exitCode !== null) throw new Error(`ghz ended early: ${said.trim().split('\n').at(-1) ?? ''}`);
-    child.kill('SIGINT');
-    await ended;
+    await end('SIGINT');
     return parseGhz(readFileSync(report, 'utf8'), { connections, messages });
   };
-  return { pid: child.pid ?? 0, stop };
+  return { pid, stop };
 }
 
 /**

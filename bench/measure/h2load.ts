@@ -1,7 +1,7 @@
 // h2load, the closed loop over HTTP/2: connections with a number of requests at a time on each. It says nothing when it is
 // ended early, so it runs for as long as a window needs and a little more.
 
-import { spawn } from 'node:child_process';
+import { startGenerator } from './generator.js';
 import type { Load, LoadReport, LoadRun, Track } from './load.js';
 
 /** Beside warm-up and window: starting the program, reading the counters. */
@@ -20,21 +20,8 @@ export function startH2load(
     ...(job.headers ?? []).flatMap((line) => ['-H', line]),
     job.url,
   ];
-  const child = spawn('taskset', ['-c', String(job.core), 'h2load', ...load], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  track(child);
-  let text = '';
-  child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (text += chunk.toString()));
-  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
-  const stop = async () => {
-    if (child.exitCode !== null)
-      throw new Error(`h2load ended early: ${text.trim().split('\n').at(-1) ?? ''}`);
-    await ended;
-    return parseH2load(text);
-  };
-  return { pid: child.pid ?? 0, stop };
+  const { pid, end } = startGenerator('h2load', ['h2load', ...load], { core: job.core, track });
+  return { pid, stop: async () => parseH2load(await end()) };
 }
 
 /** Parses h2load's summary. Requests under way at its end are in none of its figures but `started`. */

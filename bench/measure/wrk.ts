@@ -1,6 +1,6 @@
 // wrk, the closed-loop load: a fixed number of connections, the next request as soon as the answer is there.
 
-import { spawn } from 'node:child_process';
+import { startGenerator } from './generator.js';
 import type { LoadReport, LoadRun, Track } from './load.js';
 
 /** What to load, and how. */
@@ -33,21 +33,8 @@ export function startWrk(job: WrkJob, track: Track): LoadRun {
     ...(job.headers ?? []).flatMap((line) => ['-H', line]),
     job.url,
   ];
-  const child = spawn('taskset', ['-c', String(job.core), 'wrk', ...load], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  track(child);
-  let text = '';
-  child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (text += chunk.toString()));
-  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
-  const stop = async () => {
-    if (child.exitCode !== null) throw new Error(`wrk ended early: ${text.trim().split('\n').at(-1) ?? ''}`);
-    child.kill('SIGINT');
-    await ended;
-    return parseWrk(text);
-  };
-  return { pid: child.pid ?? 0, stop };
+  const { pid, end } = startGenerator('wrk', ['wrk', ...load], { core: job.core, track });
+  return { pid, stop: async () => parseWrk(await end('SIGINT')) };
 }
 
 /** Parses wrk's summary. */

@@ -10,6 +10,7 @@ import { envoyService } from '../peers/envoy-service.js';
 import { haproxyService } from '../peers/haproxy-service.js';
 import type { ServicePlan, ServicePlanner, ServiceShape } from '../peers/service.js';
 import { tulleService } from '../peers/tulle-service.js';
+import { bar, progress } from '../report/progress.js';
 import type { Started } from '../rig/processes.js';
 import { type Bench, groundOf, type Running, startPlan } from '../rig/running.js';
 import { pause, RigError } from '../rig/tools.js';
@@ -46,13 +47,33 @@ export const SEED = 20_240;
 /** Health checks must have found everybody well, and nothing that starts may still be busy with it. */
 const SETTLE_S = 2.5;
 
+/** Five rounds of the other scenarios are one of these, which last as long. */
+const ROUNDS_EACH = 5;
+
+/** Runs a scenario of that length if it was asked for: in each round, each contender on a stand of its own. */
+export async function eachStand(
+  context: Context,
+  as: { shape: 'overload' | 'resilience'; endpoints: number; capacity?: Capacity },
+  run: (stand: Stand, round: number) => Promise<void>,
+): Promise<void> {
+  const { options } = context;
+  if (!options.scenarios.includes(as.shape)) return;
+  const rounds = Math.ceil(options.rounds / ROUNDS_EACH);
+  for (let round = 1; round <= rounds; round += 1) {
+    for (const name of contenderNames(context)) {
+      progress(`${bar((round - 1) / rounds)} ${as.shape}  round ${round} of ${rounds}  ${name}`);
+      await withStand(context, { name, ...as }, (stand) => run(stand, round));
+    }
+  }
+}
+
 /** The names of those who take part, in the order of the peers; without a proxy comes last. */
-export function contenderNames(context: Context): string[] {
+function contenderNames(context: Context): string[] {
   return [...context.peers.map((peer) => peer.name).filter((name) => PLANNERS.has(name)), DIRECT];
 }
 
 /** Starts endpoints, the contender and callers, lets `run` have them, and stops them; a failure is noted. */
-export async function withStand(
+async function withStand(
   context: Context,
   as: { name: string; shape: ServiceShape; endpoints: number; capacity?: Capacity },
   run: (stand: Stand) => Promise<void>,

@@ -6,11 +6,9 @@ import type { CallKind } from '../measure/behaviour.js';
 import { memoryOf } from '../measure/memory.js';
 import { watchOthers } from '../measure/others.js';
 import { HIGH_PATH } from '../peers/service.js';
-import { bar, progress } from '../report/progress.js';
 import type { OverloadResult, OverloadStep } from '../report/results.js';
 import { pause } from '../rig/tools.js';
-import { type Contender, contenderNames, SEED, type Stand, withStand } from './contenders.js';
-import { longRounds } from './resilience.js';
+import { type Contender, eachStand, SEED, type Stand } from './contenders.js';
 import type { Context } from './scenario.js';
 
 /** 500 requests per second. */
@@ -36,18 +34,10 @@ const KINDS: readonly CallKind[] = [
 
 /** Runs the scenario if it was asked for. */
 export async function overload(context: Context): Promise<void> {
-  const { options, results } = context;
-  if (!options.scenarios.includes('overload')) return;
-  const rounds = longRounds(options.rounds);
-  for (let round = 1; round <= rounds; round += 1) {
-    for (const name of contenderNames(context)) {
-      progress(`${bar((round - 1) / rounds)} overload  round ${round} of ${rounds}  ${name}`);
-      const as = { name, shape: 'overload', endpoints: 1, capacity: CAPACITY } as const;
-      await withStand(context, as, async (stand) => {
-        results.overload.push(await measure(stand, round));
-      });
-    }
-  }
+  const as = { shape: 'overload', endpoints: 1, capacity: CAPACITY } as const;
+  await eachStand(context, as, async (stand, round) => {
+    context.results.overload.push(await measure(stand, round));
+  });
 }
 
 async function measure(stand: Stand, round: number): Promise<OverloadResult> {

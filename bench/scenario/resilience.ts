@@ -3,9 +3,8 @@
 
 import { watchOthers } from '../measure/others.js';
 import { type Arrivals, perSecond, shareOf, timeToEject, timeToReadmit } from '../measure/shares.js';
-import { bar, progress } from '../report/progress.js';
 import type { FaultResult, ResilienceResult } from '../report/results.js';
-import { contenderNames, SEED, type Stand, withStand } from './contenders.js';
+import { eachStand, SEED, type Stand } from './contenders.js';
 import type { Context } from './scenario.js';
 import { FAULTS, type Timeline, timelineOf } from './timeline.js';
 
@@ -16,32 +15,16 @@ const FIRST_MS = 3000;
 const LAST_MS = 3000;
 /** Callers wait so long: longer than the proxies do. */
 const GIVE_UP_MS = 3000;
-/** Load before the run, which is not counted. */
-const WARM_UP_MS = 1000;
+/** Load before the run, which is not counted: until callers, endpoints and proxies are compiled, and have collected garbage. */
+const WARM_UP_MS = 7000;
 /** Until both programs have read their orders. */
 const LEAD_MS = 300;
-/** Five rounds of the other scenarios are one of this, which lasts as long. */
-const ROUNDS_EACH = 5;
-
-/** How many times the scenarios of this length are run. */
-export function longRounds(rounds: number): number {
-  return Math.ceil(rounds / ROUNDS_EACH);
-}
-
 /** Runs the scenario if it was asked for. */
 export async function resilience(context: Context): Promise<void> {
-  const { options, results } = context;
-  if (!options.scenarios.includes('resilience')) return;
   const timeline = timelineOf(FAULTS, { rate: RATE, firstMs: FIRST_MS, lastMs: LAST_MS });
-  const rounds = longRounds(options.rounds);
-  for (let round = 1; round <= rounds; round += 1) {
-    for (const name of contenderNames(context)) {
-      progress(`${bar((round - 1) / rounds)} resilience  round ${round} of ${rounds}  ${name}`);
-      await withStand(context, { name, shape: 'resilience', endpoints: ENDPOINTS }, async (stand) => {
-        results.resilience.push(await measure(stand, timeline, round));
-      });
-    }
-  }
+  await eachStand(context, { shape: 'resilience', endpoints: ENDPOINTS }, async (stand, round) => {
+    context.results.resilience.push(await measure(stand, timeline, round));
+  });
 }
 
 async function measure(stand: Stand, timeline: Timeline, round: number): Promise<ResilienceResult> {
