@@ -100,15 +100,8 @@ t.test('by latency: the limit goes down with the capacity, and up again', async 
     await pause(200);
     return capacity.most;
   };
-  const shrinks = async (): Promise<boolean> => {
-    capacity.servers = 2;
-    for (const end = Date.now() + 3_000; Date.now() < end; ) if ((await most()) <= 15) return true;
-    capacity.servers = 32;
-    await pause(500);
-    return false;
-  };
-  // A queue that is first seen while it grows may be taken for what the service takes now; not time and again.
-  await until(shrinks, 'fewer are let in');
+  capacity.servers = 2;
+  await until(async () => (await most()) <= 15, 'fewer are let in');
   capacity.servers = 32;
   await until(async () => (await most()) === 20, 'all are let in');
   const answers = await flood.stop();

@@ -69,7 +69,7 @@ fn gates_count_over_threads() {
     assert_eq!(gate.limit(), 5);
 }
 
-/// Folds windows of 100 requests of one latency each until the limit has settled; the limit after each that counted.
+/// Folds windows of requests of one latency each, as many as there are by Little's law; the limit after each.
 struct Driver {
     adaptive: Adaptive,
     now: u64,
@@ -82,12 +82,15 @@ impl Driver {
 
     fn window(&mut self, latency_ms: u64, in_flight: u32, outcome: Outcome) -> u32 {
         let mut batch = Batch::default();
-        for _ in 0..100 {
+        for _ in 0..u64::from(in_flight) * 1000 / latency_ms {
             batch.finished(latency_ms * MS, in_flight, outcome);
         }
-        // Long enough for any change to have settled.
-        self.now += 2000 * MS;
-        self.adaptive.fold(&batch, self.now)
+        // A second of the same, by which any change has settled, and then one that counts.
+        for _ in 0..2 {
+            self.now += 1000 * MS;
+            self.adaptive.fold(&batch, self.now);
+        }
+        self.adaptive.limit()
     }
 
     fn answered(&mut self, latency_ms: u64, in_flight: u32) -> u32 {

@@ -1,5 +1,5 @@
-//! A service with a queue behind an adaptive limit, four workers: convergence after steps of capacity, goodput under
-//! three times the load, priorities.
+//! A service with a queue behind an adaptive limit, four workers: convergence after steps of capacity and of latency, in
+//! an open and a closed loop, goodput under three times the load, stalls, priorities. Each for many seeds.
 #![expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -9,6 +9,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::ops::RangeInclusive;
 use tulle_decide::chance::again;
 use tulle_decide::overload::{Adaptive, Batch, Gate, Outcome, Pressure};
 use tulle_snapshot::wire::{AdaptiveLimit, Priority};
@@ -65,6 +66,7 @@ const CLASSES: [Priority; 3] = [Priority::Low, Priority::Normal, Priority::High]
 struct Second {
     offered: [u32; 3],
     good: [u32; 3],
+    refused: u32,
 }
 
 struct Sim {
@@ -81,6 +83,10 @@ struct Sim {
     serving: BinaryHeap<Reverse<(u64, u64, usize)>>,
     seconds: Vec<Second>,
     limits: Vec<u32>,
+    /// Clients instead of a load: when each asks next. They ask again when they are answered.
+    asking: Option<BinaryHeap<Reverse<u64>>>,
+    /// No request ends from the first to the second.
+    stall: (u64, u64),
 }
 
 impl Sim {
@@ -99,6 +105,24 @@ impl Sim {
             serving: BinaryHeap::new(),
             seconds: Vec::new(),
             limits: Vec::new(),
+            asking: None,
+            stall: (0, 0),
+        }
+    }
+
+    /// So many clients, who ask again some 10 ms after they were turned away; between 2 and 64 requests are let in.
+    fn of_clients(seed: u64, capacities: Vec<Capacity>, clients: u64) -> Self {
+        let mut sim = Self::new(seed, capacities, 1.0, [0, 0, 100], false);
+        let adaptive = Adaptive::new(AdaptiveLimit { min: 2, max: 64 }, 0);
+        sim.gate.set_limit(adaptive.limit());
+        sim.adaptive = Some(adaptive);
+        sim.asking = Some((0..clients).map(|client| Reverse(client * MS / 4)).collect());
+        sim
+    }
+
+    fn ask_again(&mut self, at: u64) {
+        if let Some(asking) = &mut self.asking {
+            asking.push(Reverse(at));
         }
     }
 
@@ -120,7 +144,9 @@ impl Sim {
             let Some(request) = self.queue.pop_front() else { return };
             // Half of the time is fixed, half of it exponential.
             let took = capacity.mean / 2 + self.random.exponential(capacity.mean / 2);
-            self.serving.push(Reverse((now + took, request.begun, request.class)));
+            let (from, to) = self.stall;
+            let end = if (from..to).contains(&(now + took)) { to } else { now + took };
+            self.serving.push(Reverse((end, request.begun, request.class)));
         }
     }
 
@@ -134,6 +160,7 @@ impl Sim {
         if timely {
             self.second(now).good[class] += 1;
         }
+        self.ask_again(now);
         self.start(now);
     }
 
@@ -144,6 +171,10 @@ impl Sim {
         if self.gate.enter(CLASSES[class], Pressure::None) {
             self.queue.push_back(Request { begun: now, class });
             self.start(now);
+        } else {
+            self.second(now).refused += 1;
+            let rest = 5 * MS + self.random.next() % (10 * MS);
+            self.ask_again(now + rest);
         }
     }
 
@@ -162,6 +193,9 @@ impl Sim {
         let gap = (1e9 / self.load) as u64;
         let (mut arrival, mut fold) = (0, FOLD);
         loop {
+            if let Some(asking) = &self.asking {
+                arrival = asking.peek().map_or(u64::MAX, |Reverse(at)| *at);
+            }
             let done = self.serving.peek().map_or(u64::MAX, |Reverse((at, ..))| *at);
             let now = arrival.min(fold).min(done);
             if now >= end {
@@ -171,6 +205,7 @@ impl Sim {
                 let Reverse((_, begun, class)) = self.serving.pop().unwrap();
                 self.finish(now, begun, class);
             } else if now == arrival {
+                self.asking.as_mut().and_then(BinaryHeap::pop);
                 self.arrive(now);
                 arrival = now + self.random.exponential(gap).max(1);
             } else {
@@ -193,60 +228,141 @@ fn at(seconds: u64, servers: usize, mean_ms: u64) -> Capacity {
     Capacity { from: seconds * SECOND, servers, mean: mean_ms * MS }
 }
 
+/// At least 98 of a hundred. Chance has the last word in each: the counts of a tenth of a second vary.
+fn nearly_all(what: &str, missed: &[String], all: usize) {
+    assert!(missed.len() * 50 <= all, "{what}: {} of {all} missed: {missed:#?}", missed.len());
+}
+
+/// More seeds where there is time.
+fn seeds(usually: u64) -> RangeInclusive<u64> {
+    1..=if cfg!(feature = "long") { 200 } else { usually }
+}
+
 #[test]
 fn three_times_the_load_costs_no_goodput_and_without_a_limit_it_does() {
-    for seed in 1..=3 {
-        let capacity = at(0, 20, 20);
+    let capacity = at(0, 20, 20);
+    // Of 200 seeds the lowest share is 0.989.
+    for seed in seeds(10) {
         let mut limited = Sim::new(seed, vec![capacity], 3.0 * capacity.peak(), EQUAL, true);
-        limited.run(15 * SECOND);
-        let share = limited.goodput(2, 15) / capacity.peak();
+        limited.run(8 * SECOND);
+        let share = limited.goodput(2, 8) / capacity.peak();
         assert!(share >= 0.9, "seed {seed}: {share:.3} of the peak, limits {:?}", limited.limits);
-        if seed == 1 {
-            let mut unlimited = Sim::new(seed, vec![capacity], 3.0 * capacity.peak(), EQUAL, false);
-            unlimited.run(6 * SECOND);
-            let share = unlimited.goodput(3, 6) / capacity.peak();
-            assert!(share < 0.1, "without a limit: {share:.3}");
-        }
     }
+    let mut unlimited = Sim::new(1, vec![capacity], 3.0 * capacity.peak(), EQUAL, false);
+    unlimited.run(6 * SECOND);
+    let share = unlimited.goodput(3, 6) / capacity.peak();
+    assert!(share < 0.1, "without a limit: {share:.3}");
 }
 
 #[test]
 fn the_limit_follows_steps_of_capacity_both_ways() {
     // A quarter of the servers, more than before, each slower, each faster.
     let steps = [at(0, 20, 20), at(8, 5, 20), at(16, 20, 20), at(24, 20, 60), at(32, 20, 20)];
-    for seed in 1..=2 {
+    let (mut missed, mut all) = (Vec::new(), 0);
+    for seed in seeds(50) {
         let mut sim = Sim::new(seed, steps.to_vec(), 1500.0, EQUAL, true);
         sim.run(40 * SECOND);
         for (step, capacity) in steps.iter().enumerate() {
             // Converged within four seconds.
             let from = step * 8 + 4;
             let share = sim.goodput(from, from + 4) / capacity.peak().min(1500.0);
-            assert!(share >= 0.9, "seed {seed}, step {step}: {share:.3}, limits {:?}", sim.limits);
             let limit = f64::from(sim.limits[from * 10 + 20]);
-            let servers = capacity.servers as f64;
-            assert!(limit < 3.0 * servers, "seed {seed}, step {step}: {limit} for {servers} servers");
+            all += 1;
+            if share < 0.9 || limit >= 3.0 * capacity.servers as f64 {
+                missed.push(format!("seed {seed}, step {step}: goodput {share:.3}, limit {limit}"));
+            }
         }
     }
+    nearly_all("steps", &missed, all);
+}
+
+/// Each client has one request under way: what is slow slows them down as well, and a queue stops growing by itself.
+#[test]
+fn the_limit_of_clients_that_wait_falls_with_the_capacity() {
+    let drops = [(32, 2, 60, 20), (16, 4, 60, 20), (32, 2, 60, 50), (16, 4, 60, 50), (32, 2, 5, 20)];
+    let most = if cfg!(feature = "long") { drops.len() } else { 3 };
+    for (before, after, mean, clients) in drops.into_iter().take(most) {
+        let seeds = seeds(50);
+        let (mut missed, all) = (Vec::new(), seeds.clone().count());
+        for seed in seeds {
+            let drop = Capacity { from: 2 * SECOND + seed * 7 * MS, ..at(0, after, mean) };
+            let mut sim = Sim::of_clients(seed, vec![at(0, before, mean), drop], clients);
+            sim.run(drop.from + 11 * SECOND);
+            let last = &sim.limits[sim.limits.len() - 10..];
+            if last.iter().any(|limit| *limit as usize > 3 * after) {
+                missed.push(format!("seed {seed}: {last:?}"));
+            }
+        }
+        nearly_all(&format!("{before} to {after} of {mean} ms, {clients} clients"), &missed, all);
+    }
+}
+
+/// Slower by itself, as behind a database, with servers for all.
+#[test]
+fn a_service_that_becomes_slower_has_all_let_in_again_soon() {
+    for (load, slower) in [(Some(500.0), 40), (Some(500.0), 60), (None, 40), (None, 60)] {
+        let seeds = seeds(50);
+        let (mut missed, all) = (Vec::new(), seeds.clone().count());
+        for seed in seeds {
+            let steps = vec![at(0, 10_000, 20), at(3, 10_000, slower)];
+            let mut sim = match load {
+                Some(load) => Sim::new(seed, steps, load, [0, 0, 100], true),
+                None => Sim::of_clients(seed, steps, 20),
+            };
+            sim.run(10 * SECOND);
+            let refused: Vec<u32> = sim.seconds.iter().map(|second| second.refused).collect();
+            if refused[7..].iter().any(|count| *count > 0) {
+                missed.push(format!("seed {seed}: {refused:?}"));
+            }
+        }
+        nearly_all(&format!("20 to {slower} ms, {load:?}/s"), &missed, all);
+    }
+}
+
+#[test]
+fn a_stall_turns_nobody_away() {
+    let seeds = seeds(50);
+    let (mut missed, all) = (Vec::new(), seeds.clone().count());
+    for seed in seeds {
+        let mut sim = Sim::of_clients(seed, vec![at(0, 32, 60)], 20);
+        let from = 2 * SECOND + seed * 7 * MS;
+        sim.stall = (from, from + 250 * MS);
+        sim.run(4 * SECOND);
+        let refused: u32 = sim.seconds.iter().map(|second| second.refused).sum();
+        if refused > 0 {
+            missed.push(format!("seed {seed}: {refused} turned away"));
+        }
+    }
+    nearly_all("stalls", &missed, all);
 }
 
 #[test]
 fn a_load_that_lasts_does_not_make_the_limit_creep() {
     let capacity = at(0, 10, 50);
-    let mut sim = Sim::new(5, vec![capacity], 2.0 * capacity.peak(), EQUAL, true);
-    sim.run(120 * SECOND);
-    let highest = sim.limits.iter().skip(600).max().unwrap();
-    assert!(*highest <= 30, "{highest}");
-    assert!(sim.goodput(60, 120) / capacity.peak() >= 0.9);
+    let seeds = seeds(5);
+    let (mut missed, all) = (Vec::new(), seeds.clone().count());
+    for seed in seeds {
+        let mut sim = Sim::new(seed, vec![capacity], 2.0 * capacity.peak(), EQUAL, true);
+        sim.run(120 * SECOND);
+        let highest = *sim.limits.iter().skip(600).max().unwrap();
+        let share = sim.goodput(60, 120) / capacity.peak();
+        if highest > 40 || share < 0.9 {
+            missed.push(format!("seed {seed}: up to {highest} for 10 servers, goodput {share:.3}"));
+        }
+    }
+    nearly_all("creep", &missed, all);
 }
 
 #[test]
 fn a_load_below_capacity_is_let_in_whole() {
     let capacity = at(0, 20, 20);
-    let mut sim = Sim::new(9, vec![capacity], 0.7 * capacity.peak(), EQUAL, true);
-    sim.run(15 * SECOND);
-    let offered: u32 = sim.seconds[3..15].iter().flat_map(|s| s.offered).sum();
-    let share = sim.goodput(3, 15) * 12.0 / f64::from(offered);
-    assert!(share >= 0.99, "{share:.4}");
+    for seed in seeds(10) {
+        let mut sim = Sim::new(seed, vec![capacity], 0.7 * capacity.peak(), EQUAL, true);
+        sim.run(15 * SECOND);
+        let offered: u32 = sim.seconds[3..15].iter().flat_map(|s| s.offered).sum();
+        let share = sim.goodput(3, 15) * 12.0 / f64::from(offered);
+        assert!(share >= 0.99, "seed {seed}: {share:.4}");
+    }
 }
 
 #[test]
