@@ -1,11 +1,11 @@
 //! Header lists of HTTP/2: what is a request, a response or trailers, what is not and why, and what is sent on of it.
 
+use crate::http_fixture::{request_parts, response_parts};
 use tulle_decide::hpack::{Indexing, Line};
 use tulle_decide::http::{
-    Block, BodyFraming, ClientConnection, Edits, FieldKind, Forwarded, Framing, HeadLimits, Local, Method,
-    RequestHead, RequestParts, ResponseFraming, ResponseParts, Target, Version, list_local, list_request,
-    list_response, list_trailers, listed, parse_request, reason, request_of, response_of, trailers_of,
-    write_request, write_response,
+    Block, BodyFraming, FieldKind, Forwarded, Framing, HeadLimits, Local, Method, RequestHead, RequestParts,
+    ResponseFraming, ResponseParts, Target, Version, list_local, list_request, list_response, list_trailers,
+    listed, parse_request, reason, request_of, response_of, trailers_of, write_request, write_response,
 };
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 4096, fields: 20 };
@@ -158,22 +158,8 @@ fn lists_that_are_too_large_are_answered_and_not_kept() {
 
 fn parts<'a>(block: &'a Block, request: &'a RequestHead) -> RequestParts<'a> {
     RequestParts {
-        head: block.head(),
-        request,
-        fields: block.fields(),
-        path: request.target.path(block.head()),
-        query: request.target.query(block.head()),
-        host: request.host.of(block.head()),
-        framing: request.framing,
-        edits: Edits::NONE,
         forwarded: Forwarded { for_ip: b"", proto: b"", host: b"", trust: false, enabled: false },
-        request_id: None,
-        traceparent: None,
-        via: None,
-        identity: None,
-        own_deadline: false,
-        websocket_key: None,
-        upgrade: true,
+        ..request_parts(block.head(), request, block.fields())
     }
 }
 
@@ -361,15 +347,9 @@ fn a_response_goes_on_in_both_forms() {
         assert_eq!(response.framing_for(client), framing);
     }
     let parts = ResponseParts {
-        head: block.head(),
-        response: &response,
-        fields: block.fields(),
-        framing: ResponseFraming::Chunked,
-        connection: ClientConnection::Implicit,
-        edits: Edits::NONE,
         via: Some(b"t"),
-        cookie: None,
         date: Some(b"now"),
+        ..response_parts(block.head(), &response, block.fields(), Version::Http11)
     };
     let (mut text, mut list) = (Vec::new(), Vec::new());
     write_response(&mut text, &parts);

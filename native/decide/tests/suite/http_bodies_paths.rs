@@ -1,5 +1,6 @@
 //! Chunked bodies and paths, legal, unusual and hostile; then what the writers add: forwarded fields, ids, edits.
 
+use crate::http_fixture::request_parts;
 use tulle_decide::http::{
     Chunked, Edits, Fields, Forwarded, Framing, HOST_KEY_BYTES, HeadLimits, Normalized, RequestParts,
     client_request_id, client_traceparent, host_key, normalize, parse_request, write_chunk_prefix,
@@ -353,9 +354,6 @@ fn sent(lines: &str, adds: &Adds, edits: &Edits) -> String {
     let request = parse_request(head, LIMITS, &mut fields).expect("accepted");
     let mut out = Vec::new();
     let parts = RequestParts {
-        head,
-        request: &request,
-        fields: &fields,
         path: b"/p",
         query: Some(b"q"),
         host: b"b",
@@ -372,9 +370,8 @@ fn sent(lines: &str, adds: &Adds, edits: &Edits) -> String {
         traceparent: adds.traceparent,
         via: adds.via,
         identity: adds.identity,
-        own_deadline: false,
-        websocket_key: None,
         upgrade: false,
+        ..request_parts(head, &request, &fields)
     };
     write_request(&mut out, &parts);
     let text = String::from_utf8(out).unwrap();

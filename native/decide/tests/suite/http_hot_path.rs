@@ -1,11 +1,11 @@
 //! The hot path's promise: parsing and writing a typical request and response allocates nothing once buffers have grown.
 
 use crate::counting::allocations;
+use crate::http_fixture::{request_parts, response_parts};
 use std::hint::black_box;
 use tulle_decide::http::{
-    Chunked, ClientConnection, Edits, Fields, Forwarded, HOST_KEY_BYTES, HeadLimits, Method, RequestParts,
-    ResponseParts, Version, find_head_end, host_key, normalize, parse_request, parse_response, write_request,
-    write_response,
+    Chunked, Fields, Forwarded, HOST_KEY_BYTES, HeadLimits, Method, RequestParts, Version, find_head_end,
+    host_key, normalize, parse_request, parse_response, write_request, write_response,
 };
 use tulle_snapshot::wire::{EscapePolicy, PathRules};
 
@@ -39,14 +39,6 @@ Connection: keep-alive\r\n\
 fn write(out: &mut Vec<u8>, fields: &Fields, request: &tulle_decide::http::RequestHead) {
     out.clear();
     let parts = RequestParts {
-        head: REQUEST,
-        request,
-        fields,
-        path: request.target.path(REQUEST),
-        query: request.target.query(REQUEST),
-        host: request.host.of(REQUEST),
-        framing: request.framing,
-        edits: Edits::NONE,
         forwarded: Forwarded {
             for_ip: b"192.0.2.1",
             proto: b"https",
@@ -55,12 +47,8 @@ fn write(out: &mut Vec<u8>, fields: &Fields, request: &tulle_decide::http::Reque
             enabled: true,
         },
         request_id: Some(b"0123456789abcdef0123456789abcdef"),
-        traceparent: None,
-        via: None,
-        identity: None,
-        own_deadline: false,
-        websocket_key: None,
         upgrade: false,
+        ..request_parts(REQUEST, request, fields)
     };
     write_request(out, &parts);
 }
@@ -83,17 +71,7 @@ fn one_exchange(buffers: &mut Buffers) -> usize {
     write(out, fields, &request);
     let sent = out.len();
     let response = parse_response(RESPONSE, LIMITS, Method::Get, fields).unwrap();
-    let parts = ResponseParts {
-        head: RESPONSE,
-        response: &response,
-        fields,
-        framing: response.framing_for(Version::Http11),
-        connection: ClientConnection::Implicit,
-        edits: Edits::NONE,
-        via: None,
-        cookie: None,
-        date: None,
-    };
+    let parts = response_parts(RESPONSE, &response, fields, Version::Http11);
     write_response(out, &parts);
     chunked.clear();
     chunked.extend_from_slice(b"5\r\nhello\r\n0\r\n\r\n");

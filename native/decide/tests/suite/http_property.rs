@@ -1,11 +1,12 @@
 //! Properties over generated messages: what is sent on parses to the same, chunks decode alike wherever they are split,
 //! paths are normal after one step, nothing is found ambiguous by another parser that we let pass.
 
+use crate::http_fixture::{request_parts, response_parts};
 use proptest::prelude::*;
 use tulle_decide::http::{
-    BodyFraming, Chunked, ClientConnection, Edits, FieldKind, Fields, Forwarded, Framing, HeadLimits, Method,
-    Normalized, RequestParts, ResponseParts, Version, find_head_end, is_authority, normalize, parse_request,
-    parse_response, write_chunk_prefix, write_request, write_response,
+    BodyFraming, Chunked, FieldKind, Fields, Framing, HeadLimits, Method, Normalized, RequestParts, Version,
+    find_head_end, is_authority, normalize, parse_request, parse_response, write_chunk_prefix, write_request,
+    write_response,
 };
 use tulle_snapshot::wire::{EscapePolicy, PathRules};
 
@@ -83,22 +84,9 @@ fn sent(head: &[u8]) -> Option<Vec<u8>> {
     let request = parse_request(head, LIMITS, &mut fields).ok()?;
     let mut out = Vec::new();
     let parts = RequestParts {
-        head,
-        request: &request,
-        fields: &fields,
-        path: request.target.path(head),
-        query: request.target.query(head),
-        host: request.host.of(head),
-        framing: request.framing,
-        edits: Edits::NONE,
-        forwarded: Forwarded { for_ip: b"", proto: b"", host: b"", trust: true, enabled: false },
         request_id: Some(b"id"),
         traceparent: Some(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
-        via: None,
-        identity: None,
-        own_deadline: false,
-        websocket_key: None,
-        upgrade: true,
+        ..request_parts(head, &request, &fields)
     };
     write_request(&mut out, &parts);
     Some(out)
@@ -203,17 +191,7 @@ proptest! {
         let mut fields = Fields::new();
         let Ok(response) = parse_response(&head, LIMITS, method, &mut fields) else { return Ok(()) };
         let mut out = Vec::new();
-        let parts = ResponseParts {
-            head: &head,
-            response: &response,
-            fields: &fields,
-            framing: response.framing_for(Version::Http11),
-            connection: ClientConnection::Implicit,
-            edits: Edits::NONE,
-            via: None,
-            cookie: None,
-        date: None,
-        };
+        let parts = response_parts(&head, &response, &fields, Version::Http11);
         write_response(&mut out, &parts);
         prop_assert_eq!(find_head_end(&out, 0), Some(out.len()));
         let again = parse_response(&out, LIMITS, method, &mut fields).expect("what we write is legal");

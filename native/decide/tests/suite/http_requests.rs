@@ -1,40 +1,20 @@
 //! Request heads, legal, unusual and hostile: each is refused with its reason, or arrives upstream exactly as written
 //! here. Strings are Latin-1: `\u{ff}` is the byte 0xff.
 
+use crate::http_fixture::{latin1, request_parts};
 use tulle_decide::http::{
-    Edits, Fields, Forwarded, Framing, HeadLimits, Method, RequestParts, Target, find_head_end,
-    head_too_large, parse_request, reason, write_request,
+    Fields, Framing, HeadLimits, Method, Target, find_head_end, head_too_large, parse_request, reason,
+    write_request,
 };
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 4096, fields: 20 };
-
-fn latin1(text: &str) -> Vec<u8> {
-    text.chars().map(|c| u8::try_from(u32::from(c)).expect("a Latin-1 character")).collect()
-}
 
 /// What goes upstream, without anything that a listener may add.
 fn upstream(head: &[u8]) -> Result<Vec<u8>, &'static str> {
     let mut fields = Fields::new();
     let request = parse_request(head, LIMITS, &mut fields).map_err(|reject| reject.reason)?;
     let mut out = Vec::new();
-    let parts = RequestParts {
-        head,
-        request: &request,
-        fields: &fields,
-        path: request.target.path(head),
-        query: request.target.query(head),
-        host: request.host.of(head),
-        framing: request.framing,
-        edits: Edits::NONE,
-        forwarded: Forwarded { for_ip: b"", proto: b"", host: b"", trust: true, enabled: false },
-        request_id: None,
-        traceparent: None,
-        via: None,
-        identity: None,
-        own_deadline: false,
-        websocket_key: None,
-        upgrade: true,
-    };
+    let parts = request_parts(head, &request, &fields);
     write_request(&mut out, &parts);
     Ok(out)
 }

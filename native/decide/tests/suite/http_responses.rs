@@ -1,16 +1,13 @@
 //! Response heads, legal, unusual and hostile: each is refused with its reason, or framed and rebuilt as written here.
 //! Strings are Latin-1. Then the answers that we make ourselves.
 
+use crate::http_fixture::{latin1, response_parts};
 use tulle_decide::http::{
-    BodyFraming, ClientConnection, Edits, Fields, HeadLimits, Local, Method, REASONS, ResponseFraming,
+    BodyFraming, ClientConnection, Fields, HeadLimits, Local, Method, REASONS, ResponseFraming,
     ResponseParts, Version, find_head_end, parse_response, write_local, write_response,
 };
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 4096, fields: 20 };
-
-fn latin1(text: &str) -> Vec<u8> {
-    text.chars().map(|c| u8::try_from(u32::from(c)).expect("a Latin-1 character")).collect()
-}
 
 enum Want {
     /// Refused for this reason.
@@ -308,17 +305,7 @@ fn answer(
     let mut fields = Fields::new();
     let response = parse_response(head, LIMITS, method, &mut fields).map_err(|bad| bad.reason)?;
     let mut out = Vec::new();
-    let parts = ResponseParts {
-        head,
-        response: &response,
-        fields: &fields,
-        framing: response.framing_for(client),
-        connection: ClientConnection::Implicit,
-        edits: Edits::NONE,
-        via: None,
-        cookie: None,
-        date: None,
-    };
+    let parts = response_parts(head, &response, &fields, client);
     write_response(&mut out, &parts);
     Ok((response.framing, response.keep_alive, out))
 }
@@ -377,15 +364,10 @@ fn via_date_and_connection_are_added() {
     let mut fields = Fields::new();
     let response = parse_response(head, LIMITS, Get, &mut fields).unwrap();
     let mut parts = ResponseParts {
-        head,
-        response: &response,
-        fields: &fields,
-        framing: ResponseFraming::Length(0),
         connection: ClientConnection::KeepAlive,
-        edits: Edits::NONE,
         via: Some(b"tulle"),
-        cookie: None,
         date: Some(b"now"),
+        ..response_parts(head, &response, &fields, Version::Http11)
     };
     let mut out = Vec::new();
     write_response(&mut out, &parts);

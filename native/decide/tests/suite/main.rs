@@ -32,6 +32,7 @@ mod hpack_property;
 mod hpack_table;
 mod http_blocks;
 mod http_bodies_paths;
+mod http_fixture;
 mod http_hot_path;
 mod http_property;
 mod http_requests;

@@ -5,29 +5,6 @@ use crate::counting::{self, bytes};
 use std::sync::Arc;
 use tulle_proxy::tls::{ClientTls, ServerTls, Session};
 
-struct World {
-    simple: (ClientTls, ServerTls),
-    mesh: (ClientTls, ServerTls),
-}
-
-fn world() -> World {
-    let (dir, ca, time) = (Dir::new(), Ca::new("root"), Time::new());
-    let bundle = dir.write("ca.crt", &ca.pem);
-    let edge = dir.pair("edge", &ca.leaf(dns_params(&["localhost"])));
-    let web = dir.pair("web", &ca.svid(WEB));
-    let reviews = dir.pair("reviews", &ca.svid(REVIEWS));
-    World {
-        simple: (
-            client(&simple_service(&bundle, "localhost"), &time),
-            server(&simple_listener(vec![edge]), &time),
-        ),
-        mesh: (
-            client(&mutual_service(web, bundle.clone(), &[REVIEWS]), &time),
-            server(&mutual_listener(reviews, bundle), &time),
-        ),
-    }
-}
-
 /// Allocations made by `work`.
 fn allocations(work: impl FnOnce()) -> u64 {
     let before = counting::allocations();
@@ -60,7 +37,7 @@ fn per_request(receiver: &mut Session, sender: &mut Session, parts: &[&[u8]], re
 
 #[test]
 fn a_request_and_its_answer_take_two_allocations() {
-    let world = world();
+    let world = Modes::new();
     for (service, listener) in [&world.simple, &world.mesh] {
         let mut pair = Pair::between(service, listener);
         pair.handshake().unwrap();
@@ -77,7 +54,7 @@ fn a_request_and_its_answer_take_two_allocations() {
 #[test]
 fn an_idle_connection_is_small() {
     const CONNECTIONS: usize = 50;
-    let world = world();
+    let world = Modes::new();
     for (name, (service, listener)) in [("simple", &world.simple), ("mutual", &world.mesh)] {
         // Buffers that grow for good (thread-locals, tables) have grown before the count begins.
         drop(established(service, listener));
@@ -118,7 +95,7 @@ fn resident() -> usize {
 #[test]
 fn idle_connections_stay_small_in_resident_memory() {
     const CONNECTIONS: usize = 400;
-    let world = world();
+    let world = Modes::new();
     let (service, listener) = &world.mesh;
     for _ in 0..20 {
         drop(established(service, listener));
@@ -146,7 +123,7 @@ fn established(service: &ClientTls, listener: &ServerTls) -> (Session, Session) 
 
 #[test]
 fn configurations_are_shared_not_copied() {
-    let world = world();
+    let world = Modes::new();
     let (_, listener) = &world.simple;
     let before = Arc::strong_count(listener.config());
     let sessions: Vec<Session> = (0..10).map(|_| listener.session().unwrap()).collect();

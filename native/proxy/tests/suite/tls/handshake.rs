@@ -7,20 +7,7 @@ use rustls::{ClientConfig, NamedGroup, ProtocolVersion, SupportedCipherSuite};
 use std::sync::Arc;
 use tulle_proxy::tls::{ClientTls, ServerTls, Session, TlsError};
 
-struct World {
-    dir: Dir,
-    ca: Ca,
-    time: Time,
-    bundle: String,
-}
-
 impl World {
-    fn new() -> Self {
-        let (dir, ca) = (Dir::new(), Ca::new("root"));
-        let bundle = dir.write("ca.crt", &ca.pem);
-        Self { dir, ca, time: Time::new(), bundle }
-    }
-
     fn edge(&self) -> ServerTls {
         let leaf = self.ca.leaf(dns_params(&["localhost", "*.example.test"]));
         server(&simple_listener(vec![self.dir.pair("edge", &leaf)]), &self.time)

@@ -6,30 +6,9 @@ use std::sync::OnceLock;
 use tulle_proxy::tls::{ClientTls, ServerTls, Session};
 
 /// Built once: making keys is the slow part.
-struct World {
-    simple: (ClientTls, ServerTls),
-    mesh: (ClientTls, ServerTls),
-}
-
-fn world() -> &'static World {
-    static WORLD: OnceLock<World> = OnceLock::new();
-    WORLD.get_or_init(|| {
-        let (dir, ca, time) = (Dir::new(), Ca::new("root"), Time::new());
-        let bundle = dir.write("ca.crt", &ca.pem);
-        let edge = dir.pair("edge", &ca.leaf(dns_params(&["localhost"])));
-        let web = dir.pair("web", &ca.svid(WEB));
-        let reviews = dir.pair("reviews", &ca.svid(REVIEWS));
-        World {
-            simple: (
-                client(&simple_service(&bundle, "localhost"), &time),
-                server(&simple_listener(vec![edge]), &time),
-            ),
-            mesh: (
-                client(&mutual_service(web, bundle.clone(), &[REVIEWS]), &time),
-                server(&mutual_listener(reviews, bundle), &time),
-            ),
-        }
-    })
+fn world() -> &'static Modes {
+    static WORLD: OnceLock<Modes> = OnceLock::new();
+    WORLD.get_or_init(Modes::new)
 }
 
 /// Presents `wire` in pieces of `chunk` until it is used up or refused. What must hold at every step is checked.

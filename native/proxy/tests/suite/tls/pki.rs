@@ -319,3 +319,44 @@ impl Pair {
         self.client.incoming.extend(out);
     }
 }
+
+/// A folder with what an authority's peers trust, and a clock.
+pub(crate) struct World {
+    pub(crate) dir: Dir,
+    pub(crate) ca: Ca,
+    pub(crate) time: Time,
+    pub(crate) bundle: String,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let (dir, ca) = (Dir::new(), Ca::new("root"));
+        let bundle = dir.write("ca.crt", &ca.pem);
+        Self { dir, ca, time: Time::new(), bundle }
+    }
+}
+
+/// A client and a server of each mode, which take each other.
+pub(crate) struct Modes {
+    pub(crate) simple: (ClientTls, ServerTls),
+    pub(crate) mesh: (ClientTls, ServerTls),
+}
+
+impl Modes {
+    pub(crate) fn new() -> Self {
+        let World { dir, ca, time, bundle } = World::new();
+        let edge = dir.pair("edge", &ca.leaf(dns_params(&["localhost"])));
+        let web = dir.pair("web", &ca.svid(WEB));
+        let reviews = dir.pair("reviews", &ca.svid(REVIEWS));
+        Self {
+            simple: (
+                client(&simple_service(&bundle, "localhost"), &time),
+                server(&simple_listener(vec![edge]), &time),
+            ),
+            mesh: (
+                client(&mutual_service(web, bundle.clone(), &[REVIEWS]), &time),
+                server(&mutual_listener(reviews, bundle), &time),
+            ),
+        }
+    }
+}

@@ -210,20 +210,7 @@ const TAKEN: &[(&str, Make)] = &[
     ("valid for one more second", |ca| changed(ca, |p| p.not_after = at(T0))),
 ];
 
-struct World {
-    dir: Dir,
-    ca: Ca,
-    time: Time,
-    bundle: String,
-}
-
 impl World {
-    fn new() -> Self {
-        let (dir, ca) = (Dir::new(), Ca::new("root"));
-        let bundle = dir.write("ca.crt", &ca.pem);
-        Self { dir, ca, time: Time::new(), bundle }
-    }
-
     /// A client that shows `leaf` whatever it is, to a listener of this mesh.
     fn as_client(&self, leaf: &Leaf, crl: Option<String>) -> Result<(), TlsError> {
         let mut listener =

@@ -5,21 +5,8 @@ use proptest::prelude::*;
 use tulle_proxy::tls::{ClientTls, Fingerprints, Loaded, Material, Renewal, ServerTls, Source};
 use tulle_snapshot::wire::{Certificate, ListenerTls, ServiceTls};
 
-struct World {
-    dir: Dir,
-    ca: Ca,
-    time: Time,
-    bundle: String,
-}
-
 impl World {
-    fn new() -> Self {
-        let (dir, ca) = (Dir::new(), Ca::new("root"));
-        let bundle = dir.write("ca.crt", &ca.pem);
-        Self { dir, ca, time: Time::new(), bundle }
-    }
-
-    fn edge(&self) -> Certificate {
+    fn edge_files(&self) -> Certificate {
         self.dir.pair("edge", &self.ca.leaf(dns_params(&["localhost"])))
     }
 
@@ -61,7 +48,7 @@ fn unchanged<S: Source + Clone>(loaded: &Loaded<S>) -> bool {
 #[test]
 fn a_new_certificate_is_taken_up_and_a_broken_one_is_not() {
     let world = World::new();
-    let first = Loaded::load(simple_listener(vec![world.edge()]), world.time.clock()).unwrap();
+    let first = Loaded::load(simple_listener(vec![world.edge_files()]), world.time.clock()).unwrap();
     assert!(unchanged(&first));
     let old = world.shown(&first.built);
 
@@ -90,7 +77,7 @@ fn a_new_certificate_is_taken_up_and_a_broken_one_is_not() {
     // What is in use is there again: nothing to do. Then a third one, from where the second stands.
     world.dir.write("edge.key", &renewed.key);
     assert!(unchanged(&second));
-    world.edge();
+    world.edge_files();
     let third = rebuilt(&second);
     assert_ne!(world.shown(&third.built), world.shown(&second.built));
     assert!(first.serial > 0 && second.serial > first.serial && third.serial > second.serial);
@@ -99,7 +86,7 @@ fn a_new_certificate_is_taken_up_and_a_broken_one_is_not() {
 #[test]
 fn files_that_cannot_be_used_at_first_are_not_loaded() {
     let world = World::new();
-    let listener = simple_listener(vec![world.edge()]);
+    let listener = simple_listener(vec![world.edge_files()]);
     world.dir.write("edge.key", "nothing of use");
     let error = Loaded::load(listener, world.time.clock()).unwrap_err().to_string();
     assert_eq!(
@@ -111,7 +98,7 @@ fn files_that_cannot_be_used_at_first_are_not_loaded() {
 #[test]
 fn a_build_is_current_for_its_settings_and_files_only() {
     let world = World::new();
-    let listener = simple_listener(vec![world.edge()]);
+    let listener = simple_listener(vec![world.edge_files()]);
     let loaded = Loaded::load(listener.clone(), world.time.clock()).unwrap();
     assert!(loaded.is_current(&listener));
     assert!(!loaded.is_current(&ListenerTls { tls12: false, ..listener.clone() }));
@@ -120,7 +107,7 @@ fn a_build_is_current_for_its_settings_and_files_only() {
     assert!(!loaded.is_current(&listener));
     world.dir.write("edge.key", key);
     assert!(loaded.is_current(&listener));
-    world.edge();
+    world.edge_files();
     assert!(!loaded.is_current(&listener));
     assert!(rebuilt(&loaded).is_current(&listener));
 }
@@ -128,11 +115,11 @@ fn a_build_is_current_for_its_settings_and_files_only() {
 #[test]
 fn a_renewed_build_is_judged_by_the_same_clock() {
     let world = World::new();
-    let loaded = Loaded::load(simple_listener(vec![world.edge()]), world.time.clock()).unwrap();
+    let loaded = Loaded::load(simple_listener(vec![world.edge_files()]), world.time.clock()).unwrap();
     assert_eq!(loaded.built.warnings(), [] as [&str; 0]);
     world.time.set(T0 + 4 * DAY);
     assert!(unchanged(&loaded), "time alone changes no file");
-    world.edge();
+    world.edge_files();
     let line = format!("{}: the certificate expired 3 days ago", world.dir.path("edge.crt"));
     assert_eq!(rebuilt(&loaded).built.warnings(), [line]);
 }
@@ -204,7 +191,7 @@ fn clients_look_again_too() {
     assert!(!world.web().still_trusted(&pair.client.session, None));
 
     world.time.set(T0);
-    let edge = server(&simple_listener(vec![world.edge()]), &world.time);
+    let edge = server(&simple_listener(vec![world.edge_files()]), &world.time);
     let mut pair = Pair::between(&client(&simple_service(&world.bundle, "localhost"), &world.time), &edge);
     pair.handshake().unwrap();
     let by_name = |name: &str, bundle: &str| {
@@ -240,7 +227,7 @@ fn only_content_counts_as_change() {
 #[test]
 fn expiry_is_told_and_warned_about() {
     let world = World::new();
-    let listener = simple_listener(vec![world.edge()]);
+    let listener = simple_listener(vec![world.edge_files()]);
     let built = server(&listener, &world.time);
     assert_eq!(built.expiries()[0].file, world.dir.path("edge.crt"));
     assert_eq!(built.expiries()[0].not_after, i64::try_from(T0 + DAY).unwrap());
@@ -363,7 +350,7 @@ fn each_unusable_file_gets_one_line() {
 #[test]
 fn unreadable_files_are_named() {
     let world = World::new();
-    let edge = world.edge();
+    let edge = world.edge_files();
     std::fs::set_permissions(&edge.key, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
     let result = build(&simple_listener(vec![edge.clone()]), &world.time);
     // The superuser reads everything.
@@ -417,7 +404,7 @@ fn the_systems_roots_are_used_without_a_bundle() {
     let service = tulle_proxy::tls::UpstreamTls { tls, alpn: Vec::new() };
     match build(&service, &world.time) {
         Ok(service) => {
-            let edge = server(&simple_listener(vec![world.edge()]), &world.time);
+            let edge = server(&simple_listener(vec![world.edge_files()]), &world.time);
             let failure = Pair::between(&service, &edge).handshake().unwrap_err();
             assert!(matches!(failure, Failure::Client(error) if error.reason() == "unknown_issuer"));
         }
