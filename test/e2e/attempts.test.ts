@@ -2,6 +2,7 @@
 // nothing, connections as attempts.
 
 import { once } from 'node:events';
+import { constants, createServer as createHttp2Server } from 'node:http2';
 import net from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import t, { type Test } from 'tap';
@@ -318,4 +319,129 @@ t.test('an endpoint that closes idle connections before we do is told of, once',
   await until(() => told.length > 0, 'a notice');
   t.match(told, [/^service api: .* idle for [6-8]\d\d ms, before pool\.idleTimeout \(4000 ms\)/]);
   t.equal(told.length, 1);
+});
+
+/** Listens on a free port until the test ends. */
+async function listening(t: Test, server: net.Server): Promise<number> {
+  const [port = 0] = await freePorts(1);
+  server.listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  return port;
+}
+
+t.test(
+  'an attempt that fails on an open connection is no closing one: it counts, and speaks against its endpoint',
+  async (t) => {
+    let seen = 0;
+    const resets = createHttp2Server()
+      .on('stream', (stream, headers) => {
+        seen += 1;
+        stream.on('error', () => {});
+        if (headers[':path'] === '/well') stream.respond({ ':status': 200 }, { endStream: true });
+        else stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+      })
+      .on('session', (session) => t.teardown(() => session.destroy()));
+    const halves = net.createServer((socket) =>
+      socket
+        .on('error', () => {})
+        .on('data', (head) => {
+          seen += 1;
+          if (head.includes('/well')) socket.write('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
+          else socket.end('HTTP/1.1 200 OK\r\ncontent-le');
+        }),
+    );
+    const outlierDetection = { ...EJECTS, maxEjectedPercent: 100, baseEjection: '10m' };
+    for (const [protocol, server] of [
+      ['http2', resets],
+      ['http', halves],
+    ] as const) {
+      const [port = 0, adminPort = 0] = await freePorts(2);
+      const endpoint = `127.0.0.1:${await listening(t, server)}`;
+      const config = simple(port, [endpoint]);
+      await startProxy(t, {
+        ...config,
+        listeners: { ...config.listeners, admin: { address: `127.0.0.1:${adminPort}`, admin: true } },
+        services: { api: { protocol, endpoints: [endpoint], outlierDetection } },
+        routes: [{ name: 'all', rules: [{ retry: { attempts: 0 }, backends: [{ service: 'api' }] }] }],
+      });
+      seen = 0;
+      const caller = new Caller(t, port, 1);
+      t.equal((await caller.ask('/well')).status, 200);
+      for (let index = 0; index < 3; index += 1) {
+        t.match(await caller.ask('/'), { status: 502, headers: { 'x-tulle-reason': 'upstream_reset' } });
+      }
+      t.equal(seen, 4, `${protocol}: none is sent twice`);
+      const ejected = await new Admin(adminPort).metric('tulle_service_events_total', {
+        service: 'api',
+        event: 'ejected',
+      });
+      t.equal(ejected, 1, `${protocol}: all three count`);
+    }
+  },
+);
+
+t.test('a request on a connection whose endpoint breaks HTTP/2 is an attempt', async (t) => {
+  let seen = 0;
+  let wire: net.Socket | undefined;
+  const streams = createHttp2Server().on('stream', (stream, headers) => {
+    seen += 1;
+    stream.on('error', () => {});
+    if (headers[':path'] === '/well') stream.respond({ ':status': 200 }, { endStream: true });
+    else wire?.write(Buffer.from([0, 0, 0, 6, 0, 0, 0, 0, 0])); // a PING without its eight bytes
+  });
+  streams.on('sessionError', () => {});
+  const server = net.createServer((socket) => {
+    wire = socket.on('error', () => {});
+    t.teardown(() => socket.destroy());
+    streams.emit('connection', socket);
+  });
+  const [port = 0] = await freePorts(1);
+  const endpoint = `127.0.0.1:${await listening(t, server)}`;
+  await startProxy(t, {
+    ...simple(port, [endpoint]),
+    services: { api: { protocol: 'http2', endpoints: [endpoint] } },
+    routes: [{ name: 'all', rules: [{ retry: { attempts: 0 }, backends: [{ service: 'api' }] }] }],
+  });
+  const caller = new Caller(t, port, 1);
+  for (const path of ['/well', '/', '/well', '/']) {
+    const answer = await caller.ask(path);
+    t.equal(answer.status, path === '/' ? 502 : 200);
+  }
+  t.equal(seen, 4, 'none is sent twice');
+});
+
+t.test('a copy’s answer is read up to a bound', async (t) => {
+  const [port = 0, upstream = 0, endless = 0] = await freePorts(3);
+  const endpoint = await Endpoint.start(t, 'a', upstream);
+  const written: number[] = [];
+  const server = net.createServer((socket) => {
+    const chunk = Buffer.alloc(64 * 1024, 'x');
+    const more = (): void => {
+      while (!socket.destroyed && socket.write(chunk));
+    };
+    socket.on('drain', more);
+    socket.on('error', () => {});
+    socket.on('close', () => written.push(socket.bytesWritten));
+    socket.once('data', () => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n');
+      more();
+    });
+  });
+  server.listen(endless, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const config = simple(port, [endpoint.address]);
+  const filters: Rule['filters'] = [{ mirror: { service: 'shadow' } }];
+  const proxy = createProxy({
+    ...config,
+    services: { ...config.services, shadow: { endpoints: [`127.0.0.1:${endless}`] } },
+    routes: [{ name: 'all', rules: [{ filters, backends: [{ service: 'api' }] }] }],
+  });
+  await proxy.start();
+  t.teardown(() => proxy.close());
+  t.equal((await new Caller(t, port).ask('/')).status, 200);
+  await until(() => written.length === 1, 'the copy is cut off');
+  const [bytes = 0] = written;
+  t.ok(bytes >= 1024 * 1024 && bytes < 32 * 1024 * 1024, `${bytes} bytes, those in sockets among them`);
 });

@@ -1,6 +1,8 @@
 // Bounds in space and time: limits of services and endpoints, queues, deadlines, what endpoints say about retries,
 // hedging, and the same for gRPC. Proxies are processes of their own, with four workers; numbers are the process's.
 
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { freePorts } from '../ports.js';
@@ -30,7 +32,11 @@ t.test('requests under way, those that wait, and for how long', async (t) => {
   await proxy.reload((await proxy.text()).replace('"endpoints":[]', `"endpoints":["${found.a.address}"]`));
   const caller = found.caller(30);
   both(found, () => ({ afterMs: 2_500 }));
-  const answers = await caller.many(30, '/');
+  const waiting = (): Promise<number> => proxy.metric('tulle_requests_waiting', { service: 'api' });
+  const asked = caller.many(30, '/');
+  await until(async () => (await waiting()) === 6, 'the metrics say how many wait');
+  const answers = await asked;
+  t.equal(await waiting(), 0);
   t.same(tally(answers), { 200: 4, '503 queue_timeout': 6, '503 pending_full': 20 });
   t.equal(found.a.most, 4);
   for (const { headers, ms } of answers) {
@@ -244,6 +250,55 @@ t.test('x-tulle-deadline', async (t) => {
   t.match(early, { status: 504, headers: { 'x-tulle-reason': 'deadline_exceeded' } });
   t.ok(early.ms >= 250 && early.ms < 2_500, `${early.ms} ms`);
   t.equal(told().length, 1, 'there is no time for another try');
+  both(found, () => ({}));
+  for (const left of ['0', '00']) {
+    const none = await caller.ask('/', { headers: { 'x-tulle-deadline': left } });
+    t.match(none, { status: 504, headers: { 'x-tulle-reason': 'deadline_exceeded' } });
+  }
+  await caller.ask('/');
+  t.equal(told().length, 1, 'what has no time left goes nowhere');
+});
+
+t.test('the time of a request is also that of its waits', async (t) => {
+  const found = await rig(
+    t,
+    { limits: { requests: 1, queueTimeout: '20s' } },
+    { timeouts: { request: '400ms' } },
+  );
+  // Of an answer whose head is there, nothing but silence ends: the room is taken until the client leaves.
+  found.a.reply = () => ({ body: '', headers: { 'content-length': 1 } });
+  found.b.reply = found.a.reply;
+  const socket = connect(found.port, '127.0.0.1').on('error', () => {});
+  t.teardown(() => socket.destroy());
+  socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  await once(socket, 'data');
+  const waited = await found.caller().ask('/');
+  t.match(waited, { status: 504, headers: { 'x-tulle-reason': 'request_timeout' } });
+  t.ok(waited.ms >= 390 && waited.ms < 4_000, `${waited.ms} ms`);
+});
+
+t.test('a request’s time goes on while it waits for room, and while it is delayed on purpose', async (t) => {
+  const timeouts = { request: '300ms' };
+  const prefix = (path: string): Rule['matches'] => [{ path: { prefix: path } }];
+  const found = await pair(t, { limits: { requests: 1, queueTimeout: '30s' } }, [
+    { matches: prefix('/short'), timeouts },
+    { matches: prefix('/late'), timeouts, filters: [{ fault: { delay: { duration: '30s' } } }] },
+    {},
+  ]);
+  await Proxied.start(t, found.config, { admin: found.adminPort });
+  both(found, () => ({ afterMs: 4_000 }));
+  const caller = found.caller();
+  const under = caller.ask('/');
+  await until(() => found.a.seen.length + found.b.seen.length === 1, 'one is under way');
+  const two = new TwoClient(await session(t, found.port));
+  const short = await Promise.all(['/short', '/late'].map((path) => caller.ask(path)));
+  for (const { status, headers, ms } of short) {
+    t.match({ status, headers }, { status: 504, headers: { 'x-tulle-reason': 'request_timeout' } });
+    t.ok(ms >= 290 && ms < 3_000, `${ms} ms`);
+  }
+  t.equal((await two.ask({ path: '/short' })).status, 504);
+  t.equal((await under).status, 200);
+  t.equal(found.a.seen.length + found.b.seen.length, 1, 'the others were never sent');
 });
 
 t.test('faults: delay with a limit, a header and a body’s bandwidth', async (t) => {
@@ -265,6 +320,37 @@ t.test('faults: delay with a limit, a header and a body’s bandwidth', async (t
   const paced = await caller.ask('/', { headers: { 'x-chaos': 'yes' } });
   t.equal(paced.body.length, 40_000, 'all of it comes');
   t.ok(paced.ms >= 600 && paced.ms < 11_000, `${paced.ms} ms for a second’s worth`);
+});
+
+t.test('Host is a condition and a key for either kind of client', async (t) => {
+  const filters: Rule['filters'] = [{ fault: { headers: { host: 'ill.test' }, abort: { status: 418 } } }];
+  const matches: Rule['matches'] = [{ path: { prefix: '/by-rule' }, headers: { host: 'ill.test' } }];
+  const limit: Rule['filters'] = [{ rateLimit: { requestsPerSecond: 1, burst: 1, key: { header: 'host' } } }];
+  const found = await pair(t, {}, [
+    { matches: [{ path: { prefix: '/limited' } }], filters: limit },
+    { matches, filters },
+    { filters },
+  ]);
+  await Proxied.start(t, found.config, { admin: found.adminPort });
+  const two = new TwoClient(await session(t, found.port));
+  for (const host of ['a.test', 'b.test']) {
+    const ask = { path: '/limited', headers: { ':authority': host } };
+    const [first, ...others] = await Promise.all(Array.from({ length: 8 }, () => two.ask(ask)));
+    t.equal(first?.status, 200, `${host} has a limit of its own`);
+    t.ok(
+      others.some(({ status }) => status === 429),
+      'of one each second',
+    );
+  }
+  for (const [host, status] of [
+    ['ill.test', 418],
+    ['well.test', 200],
+  ] as const) {
+    for (const path of ['/', '/by-rule']) {
+      t.equal((await found.caller().ask(path, { headers: { host } })).status, status, `${host}${path}`);
+      t.equal((await two.ask({ path, headers: { ':authority': host } })).status, status, `${host}${path}`);
+    }
+  }
 });
 
 t.test('hedging', async (t) => {
@@ -303,6 +389,10 @@ const GRPC_RULES: Partial<Rule>[] = [
   {
     matches: [{ path: { prefix: '/fault.Fault' } }],
     filters: [{ fault: { abort: { status: 503, grpcStatus: 9 } } }],
+  },
+  {
+    matches: [{ path: { prefix: '/fault.Forbidden' } }],
+    filters: [{ fault: { abort: { status: 403 } } }],
   },
   {
     retry: { attempts: 1, on: ['grpc-unavailable'], nonIdempotent: true, backoff: { base: '0ms' } },
@@ -371,6 +461,7 @@ t.test('gRPC: retries by status, pushback, faults', async (t) => {
   t.equal(tries(), 1);
   first((stream) => stream.respond({ ':status': 503 }, { endStream: true }));
   t.match(await call('/fault.Fault/Any'), { status: '9', reason: 'fault' }, 'a fault on purpose');
+  t.match(await call('/fault.Forbidden/Any'), { status: '7' }, 'what its HTTP status stands for');
   t.equal(tries(), 0);
 });
 

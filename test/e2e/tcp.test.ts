@@ -281,7 +281,10 @@ t.test('a connection that cannot be made goes to another endpoint, or is told to
   const [dead = 0, alive = 0, none = 0] = await freePorts(3);
   await Server.start(t, { port: alive, serve: echo });
   const { connect, log, proxy, config } = await rig(t, {
-    service: { endpoints: [`${HOST}:${dead}`, `${HOST}:${alive}`] },
+    service: {
+      endpoints: [`${HOST}:${dead}`, `${HOST}:${alive}`],
+      loadBalancing: { policy: 'round-robin' },
+    },
   });
   for (let round = 0; round < 4; round += 1) {
     const wire = await connect();
@@ -371,7 +374,19 @@ t.test('PROXY headers: the source is who connects', async (t) => {
       binary: { protocol: 'tcp', endpoints: [`${HOST}:${target}`], sendProxyProtocol: 'v2' },
       api: { endpoints: [`${HOST}:${api}`] },
     },
-    routes: [{ name: 'all', rules: [{ backends: [{ service: 'api' }] }] }],
+    routes: [
+      {
+        name: 'all',
+        rules: [
+          { backends: [{ service: 'api' }] },
+          {
+            matches: [{ path: { exact: '/limited' } }],
+            filters: [{ rateLimit: { requestsPerSecond: 1, burst: 1, key: { source: true } } }],
+            backends: [{ service: 'api' }],
+          },
+        ],
+      },
+    ],
   });
   const server = await Server.start(t, { port: target });
   const cases: [string, Buffer, string, string][] = [
@@ -434,6 +449,21 @@ t.test('PROXY headers: the source is who connects', async (t) => {
   await web.send(`PROXY TCP4 192.0.2.77 198.51.100.2 1 2\r\n${GET}`);
   t.equal((await web.final())?.status, 200);
   t.equal(upstream.seen.at(-1)?.headers['x-forwarded-for'], '192.0.2.77');
+  const limited = async (source: string): Promise<number | undefined> => {
+    const wire = await Wire.connect(t, { port, host: HOST });
+    const header = `PROXY ${source.includes(':') ? 'TCP6' : 'TCP4'} ${source}`;
+    const to = source.includes(':') ? '2001:db8::99' : '198.51.100.2';
+    await wire.send(`${header} ${to} 1 2\r\n${GET.replace('/', '/limited')}`);
+    return (await wire.final())?.status;
+  };
+  const passing = async (sources: readonly string[]): Promise<number> =>
+    (await Promise.all(sources.map(limited))).filter((status) => status === 200).length;
+  const each = ['2001:db8:1:3::1', '2001:db8:1:4::1', '192.0.2.1', '192.0.2.2'];
+  t.equal(await passing(each), each.length, 'a limit is for one source');
+  const began = performance.now();
+  const ofOne = await passing(Array.from({ length: 16 }, (_, index) => `2001:db8:1:2:${index}::1`));
+  const more = Math.ceil((performance.now() - began) / 1000);
+  t.ok(ofOne >= 1 && ofOne <= 1 + more, `which an IPv6 /64 is: ${ofOne} pass, ${more} by waiting at most`);
   const bare = await Wire.connect(t, { port, host: HOST });
   await bare.send(GET);
   t.equal((await bare.final())?.status, 200);

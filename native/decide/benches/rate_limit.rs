@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use tulle_decide::chance::again;
 use tulle_decide::rate_limit::{Limiter, LocalLimiter};
-use tulle_decide::request_key::{Seed, Shown, hash};
+use tulle_decide::request_key::{Seed, Shown, hash_for_limit};
 use tulle_snapshot::wire::{RateLimit, RequestKey};
 
 const SECOND: u64 = 1_000_000_000;
@@ -40,7 +40,7 @@ fn decide(c: &mut Criterion) {
             |n: u64| From(Ipv4Addr::from_bits(u32::try_from(n % u64::from(keys)).unwrap_or(0)).into());
         let mut now = SECOND;
         for key in 0..u64::from(keys) {
-            limiter.decide(hash(&RequestKey::Source, &address(key), seed), now);
+            limiter.decide(hash_for_limit(&RequestKey::Source, &address(key), seed), now);
         }
         eprintln!("{keys} keys: {} bytes a key", limiter.memory() / keys as usize);
         let mut random = 5;
@@ -48,7 +48,7 @@ fn decide(c: &mut Criterion) {
             b.iter(|| {
                 random = again(random);
                 now += 1000;
-                black_box(limiter.decide(hash(&RequestKey::Source, &address(random), seed), now))
+                black_box(limiter.decide(hash_for_limit(&RequestKey::Source, &address(random), seed), now))
             });
         });
     }

@@ -60,6 +60,21 @@ pub fn status(value: &[u8]) -> u8 {
     }
 }
 
+/// What an HTTP status stands for where a call has no status of its own: doc/http-grpc-status-mapping.md of gRPC, but for
+/// 429, which is `RESOURCE_EXHAUSTED` as for our own rate limits.
+#[must_use]
+pub const fn of_http(status: u16) -> u8 {
+    match status {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 => 8,
+        502..=504 => 14,
+        _ => 2,
+    }
+}
+
 /// The status in trailers, given as `name: value CRLF` lines; none: they have none.
 #[must_use]
 pub fn status_in(trailers: &[u8]) -> Option<u8> {
@@ -83,6 +98,25 @@ mod tests {
         }
         for no in ["", "application/grp", "application/grpc-web", "application/grpcx", "text/plain"] {
             assert!(!is_grpc(no.as_bytes()), "{no}");
+        }
+    }
+
+    #[test]
+    fn http_statuses_stand_for_others() {
+        let cases = [
+            (400, 13),
+            (401, 16),
+            (403, 7),
+            (404, 12),
+            (418, 2),
+            (429, 8),
+            (500, 2),
+            (502, 14),
+            (503, 14),
+            (504, 14),
+        ];
+        for (http, expected) in cases {
+            assert_eq!(of_http(http), expected, "{http}");
         }
     }
 

@@ -10,6 +10,9 @@ use tulle_snapshot::wire;
 /// connections and replay buffers at most.
 pub const COPIES_PER_WORKER: u32 = 64;
 
+/// Bytes of a copy's answer that are read, so that its connection can serve the next one; a longer answer is cut off.
+pub const ANSWER_BYTES: u64 = 1024 * 1024;
+
 /// Where copies of a rule's requests go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mirror {

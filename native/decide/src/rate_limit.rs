@@ -16,9 +16,9 @@ use tulle_snapshot::wire::RateLimit;
 
 /// What decides: in this process, or one day for a mesh.
 pub trait Limiter: Send + Sync {
-    /// Whether one more request with this key may pass at `now_ns`. `key` is of [`crate::request_key::hash`] with a
-    /// seed of this process; requests without one share a bucket. `now_ns` is monotonic; a time that is a little behind
-    /// that of another worker is fine.
+    /// Whether one more request with this key may pass at `now_ns`. `key` is of
+    /// [`crate::request_key::hash_for_limit`] with a seed of this process; requests without one share a bucket. `now_ns`
+    /// is monotonic; a time that is a little behind that of another worker is fine.
     fn decide(&self, key: Option<u64>, now_ns: u64) -> Verdict;
 }
 

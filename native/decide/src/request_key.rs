@@ -51,12 +51,34 @@ pub fn hash<S: Shown + ?Sized>(key: &RequestKey, request: &S, seed: Seed) -> Opt
     match key {
         RequestKey::Header { name } => request.header(name).map(|value| hash_bytes(value, seed)),
         RequestKey::Cookie { name } => request.cookie(name).map(|value| hash_bytes(value, seed)),
-        RequestKey::Source => request.source().map(|address| match address.to_canonical() {
-            IpAddr::V4(v4) => hash_bytes(&v4.octets(), seed),
-            IpAddr::V6(v6) => hash_bytes(&v6.octets(), seed),
-        }),
+        RequestKey::Source => request.source().map(|address| hash_source(address, IPV6_BYTES, seed)),
         RequestKey::Path => Some(hash_bytes(request.path(), seed)),
         RequestKey::Identity => request.identity().map(|id| hash_bytes(id.as_bytes(), seed)),
+    }
+}
+
+/// The same for a limit, where IPv6 addresses with the same first 64 bits are one source: the others are the host's own
+/// choice (RFC 4291 section 2.5.1, RFC 8981), for each request another if it likes. Balancing and splits by [`hash`] take
+/// the whole address: many addresses gain nothing there, and hosts of one network spread over the endpoints.
+#[must_use]
+pub fn hash_for_limit<S: Shown + ?Sized>(key: &RequestKey, request: &S, seed: Seed) -> Option<u64> {
+    match key {
+        RequestKey::Source => request.source().map(|address| hash_source(address, IPV6_NETWORK_BYTES, seed)),
+        _ => hash(key, request, seed),
+    }
+}
+
+const IPV6_BYTES: usize = 16;
+const IPV6_NETWORK_BYTES: usize = 8;
+
+/// Of an IPv6 address, the first bytes count; of an IPv4 one, all.
+fn hash_source(address: IpAddr, ipv6_bytes: usize, seed: Seed) -> u64 {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => hash_bytes(&v4.octets(), seed),
+        IpAddr::V6(v6) => {
+            let octets = v6.octets();
+            hash_bytes(octets.get(..ipv6_bytes).unwrap_or(&octets), seed)
+        }
     }
 }
 
@@ -70,7 +92,7 @@ pub fn hash_bytes(bytes: &[u8], seed: Seed) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Seed, Shown, hash, hash_bytes};
+    use super::{Seed, Shown, hash, hash_bytes, hash_for_limit};
     use std::net::IpAddr;
     use tulle_snapshot::wire::RequestKey;
 
@@ -136,6 +158,33 @@ mod tests {
         };
         assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
         assert_ne!(of("192.0.2.2"), of("192.0.2.1"));
+    }
+
+    #[test]
+    fn a_limit_takes_an_ipv6_network_for_one_source_and_balancing_does_not() {
+        let request = |ip: &str| Request { source: Some(ip.parse().unwrap()), ..Request::default() };
+        let limited = |ip: &str| hash_for_limit(&RequestKey::Source, &request(ip), Seed::SHARED).unwrap();
+        let balanced = |ip: &str| hash(&RequestKey::Source, &request(ip), Seed::SHARED).unwrap();
+        let cases = [
+            ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", true),
+            ("2001:db8:1:2::1", "2001:db8:1:3::1", false),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("::ffff:192.0.2.1", "192.0.2.1", true),
+            ("::ffff:192.0.2.1", "::ffff:192.0.2.2", false),
+            ("::ffff:192.0.2.1", "::1", false),
+        ];
+        for (one, other, same) in cases {
+            assert_eq!(limited(one) == limited(other), same, "{one} and {other}");
+            let mapped = one.starts_with("::ffff") && same;
+            assert_eq!(balanced(one) == balanced(other), mapped, "{one} and {other}");
+        }
+        for key in [RequestKey::Path, RequestKey::Identity, RequestKey::Header { name: "x-user".to_owned() }]
+        {
+            let request =
+                Request { header: Some("ann"), identity: Some("spiffe://a/b"), ..Request::default() };
+            let same = hash(&key, &request, Seed::SHARED);
+            assert_eq!(hash_for_limit(&key, &request, Seed::SHARED), same, "{key:?}");
+        }
     }
 
     /// Proxies of one mesh must agree, whenever they were built.

@@ -17,8 +17,8 @@ const LONGER: u64 = 50_000_000;
 pub(crate) enum For {
     /// One of the service's requests.
     Request,
-    /// Room at an endpoint of the service or of this subset, or a connection there, as a configuration of this generation has
-    /// them: who came before a change may have to wait where others have room.
+    /// Room at an endpoint of the service or of this subset, or a connection there, among the places of this number: who came
+    /// before a change of them may have to wait where others have room.
     Place(u32, Option<u32>),
 }
 
@@ -94,12 +94,15 @@ impl Line {
         queue.pop_front().map(|ticket| (ticket.number, ticket.mailbox))
     }
 
-    /// Whether someone waits for a place who came much earlier than this number, or time, says.
-    pub(crate) fn is_overdue(&self, number: u64) -> bool {
+    /// Whether someone `counts`, by what they wait for and with which worker, who comes first for a place and came much earlier
+    /// than this number, or time, says.
+    pub(crate) fn is_overdue(&self, number: u64, mut counts: impl FnMut(For, &Arc<Mailbox>) -> bool) -> bool {
         let queues = self.lock();
-        let mut places = queues.list.iter().filter(|(of, _)| matches!(of, For::Place(..)));
-        places
-            .any(|(_, queue)| queue.front().is_some_and(|first| first.number.saturating_add(LONGER) < number))
+        queues.list.iter().any(|(of, queue)| {
+            let early = |first: &&Ticket| first.number.saturating_add(LONGER) < number;
+            let first = queue.front().filter(early).filter(|_| matches!(of, For::Place(..)));
+            first.is_some_and(|first| counts(*of, &first.mailbox))
+        })
     }
 
     /// The first of each queue for places.
@@ -124,7 +127,13 @@ mod tests {
         let other = line.join(For::Place(1, Some(3)), Nanos(5_000), &two);
         assert_eq!(stands.iter().map(|stand| stand.number).collect::<Vec<_>>(), [7, 8, 9, 10]);
         assert_eq!(other.number, 5_000);
-        assert_eq!((line.is_overdue(7 + LONGER), line.is_overdue(8 + LONGER)), (false, true));
+        let overdue = |number| line.is_overdue(number, |of, _| of == here);
+        assert_eq!((overdue(7 + LONGER), overdue(8 + LONGER)), (false, true));
+        assert!(
+            !line.is_overdue(u64::MAX, |of, with| of == here && Arc::ptr_eq(with, &two)),
+            "not the first"
+        );
+        assert!(line.is_overdue(u64::MAX, |of, with| of != here && Arc::ptr_eq(with, &two)));
         let first = |of| line.first(of).map(|(number, mailbox)| (number, Arc::ptr_eq(&mailbox, &one)));
         assert_eq!(first(here), Some((stands[0].number, true)));
         assert!(line.leave(stands[2]), "from the middle");

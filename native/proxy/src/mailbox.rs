@@ -19,12 +19,14 @@ pub(crate) enum Message {
         /// Told when it is so.
         done: SyncSender<()>,
     },
-    /// Another worker's request waits for a connection to this service: close one that is idle.
+    /// Another worker's request waits for a connection to this service: close one that is idle, or ask the next worker.
     MakeRoom {
         /// The service's name.
         service: Arc<str>,
         /// Of whose places; none: any.
         subset: Option<u32>,
+        /// How many more workers may be asked.
+        left: usize,
     },
     /// Who comes first of those that wait for this waits here, and something was freed.
     Room {

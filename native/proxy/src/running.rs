@@ -97,6 +97,8 @@ impl std::fmt::Display for Address {
 /// All addresses of a service.
 #[derive(Debug)]
 pub(crate) struct Places {
+    /// The same one over changes as long as there are the same addresses, in the service and in each subset.
+    pub(crate) number: u32,
     pub(crate) list: Vec<Place>,
     /// Indices into `list`: of the whole service, then of each subset.
     pub(crate) members: Vec<Members>,
@@ -316,8 +318,23 @@ impl Places {
         });
         let tables = tables.collect();
         let wanted = members.first().filter(|_| service.load_balancing.affinity.is_some());
-        Self { list, tables, affinity: wanted.map(Affinity::new).unwrap_or_default(), policy, members }
+        let number = before.map_or(0, |before| {
+            let same = same_addresses(&before.list, &list) && same_endpoints(&before.members, &members);
+            before.number.wrapping_add(u32::from(!same))
+        });
+        let affinity = wanted.map(Affinity::new).unwrap_or_default();
+        Self { number, list, members, tables, policy, affinity }
     }
+}
+
+fn same_addresses(before: &[Place], now: &[Place]) -> bool {
+    before.iter().map(|place| &place.address).eq(now.iter().map(|place| &place.address))
+}
+
+fn same_endpoints(before: &[Members], now: &[Members]) -> bool {
+    let endpoints =
+        |of: &Members| of.as_slice().iter().map(|(member, _)| member.endpoint).collect::<Vec<_>>();
+    before.iter().map(endpoints).eq(now.iter().map(endpoints))
 }
 
 fn members_of(core: &Core, service: &Service, list: &[Place], set: &[u32]) -> Vec<(Member, Site)> {
@@ -358,6 +375,30 @@ mod tests {
         let healthy: Vec<bool> =
             second.places[0].list.iter().map(|place| place.standing.is_healthy()).collect();
         assert_eq!(healthy, [false, false, true]);
+    }
+
+    #[test]
+    fn places_keep_their_number_as_long_as_addresses_and_subsets_are_the_same() {
+        let tcp = |port: u16| json!({ "kind": "tcp", "address": format!("127.0.0.1:{port}") });
+        let none = Resolved::new();
+        let with = |ports: &[u16], subset: &[u32], weight: u32| {
+            let mut api = service("api", &ports.iter().copied().map(tcp).collect::<Vec<_>>());
+            api["subsets"] = json!([{ "name": "some", "endpoints": subset }]);
+            api["endpoints"][0]["weight"] = json!(weight);
+            api
+        };
+        let mut before = running(&[with(&[1, 2], &[0], 1)], &none, None);
+        for (ports, subset, weight, number) in [
+            (&[1, 2][..], &[0][..], 1, 0),
+            (&[1, 2], &[0], 5, 0),
+            (&[1, 2], &[1], 5, 1),
+            (&[1, 3], &[1], 5, 2),
+            (&[1, 3, 4], &[1], 5, 3),
+            (&[1, 3, 4], &[1], 1, 3),
+        ] {
+            before = running(&[with(ports, subset, weight)], &none, Some(&before));
+            assert_eq!(before.places[0].number, number, "{ports:?} {subset:?} {weight}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What threads share: counts that only connects and closes touch, and what the admin pages read.
 
 use crate::clock::{self, Nanos};
-use crate::line::Line;
+use crate::line::{For, Line, Stand};
+use crate::mailbox::Mailbox;
 use crate::running::{Places, Running};
 use crate::standing::{Ejection, Roster};
 use crate::telemetry::admin::{Facts, Readiness, config_page, endpoints_page};
@@ -47,19 +48,64 @@ impl Count {
     }
 }
 
+/// How often idle connections were closed early. What is closed at about one time counts once: an endpoint that ends closes
+/// all that it has.
+#[derive(Debug, Default)]
+pub(crate) struct EarlyCloses {
+    count: AtomicU32,
+    /// When the last one counted, in nanoseconds.
+    last: AtomicU64,
+}
+
+impl EarlyCloses {
+    /// One more, at `now` nanoseconds; how many there are, if it counts.
+    pub(crate) fn count(&self, now: u64, apart: u64) -> Option<u32> {
+        let last = self.last.load(Ordering::Relaxed);
+        if last != 0 && now < last.saturating_add(apart) {
+            return None;
+        }
+        self.last.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).ok()?;
+        Some(self.count.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
 /// What goes on at a service, over all workers.
 #[derive(Debug, Default)]
 pub(crate) struct ServiceCounts {
     pub(crate) connections: Count,
     pub(crate) waiting: Waiting,
-    /// Idle connections that an endpoint closed before we did.
-    pub(crate) early_closes: AtomicU32,
+    /// How often endpoints closed idle connections before we did.
+    pub(crate) early_closes: EarlyCloses,
     /// Requests and retries under way, where there is a limit on them.
     pub(crate) circuit: Circuit,
     /// Those that wait.
     pub(crate) line: Line,
     pub(crate) roster: Roster,
     pub(crate) overload: Overload,
+}
+
+impl ServiceCounts {
+    /// Takes out who comes first, and counts them out: whoever called them has done so, and they do not do it again.
+    pub(crate) fn call_first(&self, waits_for: For) -> Option<(u64, Arc<Mailbox>)> {
+        let called = self.line.take_first(waits_for)?;
+        self.waiting.0.leave();
+        Some(called)
+    }
+
+    /// Someone who is `counted` goes, from where they stand, if they do. Who was called meanwhile is counted out already.
+    pub(crate) fn go(&self, stand: Option<Stand>, counted: bool) {
+        let called = stand.is_some_and(|stand| !self.line.leave(stand));
+        if counted && !called {
+            self.waiting.0.leave();
+        }
+    }
+
+    /// Someone who is counted leaves a queue, to wait in another one. Who was called meanwhile counts anew.
+    pub(crate) fn change_queue(&self, before: Stand) {
+        if !self.line.leave(before) {
+            self.waiting.0.join();
+        }
+    }
 }
 
 /// The adaptive limit of a service; nothing, until it is first asked for.
@@ -204,6 +250,7 @@ fn services(running: &Running) -> Vec<ServiceFacts> {
             name: service.name.clone(),
             endpoints: endpoints(places, ejects),
             panics: ejects && counts.roster.panics(),
+            waiting: counts.waiting.0.now(),
         }
     });
     facts.collect()
@@ -297,6 +344,61 @@ mod tests {
             over.store(true, Ordering::Relaxed);
             assert_eq!(vain, 0);
         });
+    }
+
+    #[test]
+    fn whoever_comes_goes_and_is_called_at_once_is_counted_once() {
+        const BOUND: u32 = 12;
+        let (counts, mailbox) = (ServiceCounts::default(), Arc::new(Mailbox::new().unwrap()));
+        let (over, called) = (AtomicBool::new(false), AtomicU32::new(0));
+        let place = For::Place(0, None);
+        // Comes, and goes at once, from another queue than at first, or when all others have come.
+        let comes_and_goes = |thread: usize| {
+            let mut standing = Vec::new();
+            for round in 0..20_000 {
+                assert!(counts.waiting.0.now() <= BOUND, "it never falls below nothing");
+                if counts.waiting.0.admit(BOUND) {
+                    let mut stand = counts.line.join(For::Request, Nanos(1), &mailbox);
+                    if round % 3 == thread % 3 {
+                        counts.change_queue(stand);
+                        stand = counts.line.join(place, Nanos(1), &mailbox);
+                    }
+                    standing.push(stand);
+                }
+                if standing.len() > 2 || round % 2 == 0 {
+                    standing.drain(..).for_each(|stand| counts.go(Some(stand), true));
+                }
+            }
+            standing.drain(..).for_each(|stand| counts.go(Some(stand), true));
+        };
+        std::thread::scope(|scope| {
+            for of in [For::Request, place] {
+                let (counts, over, called) = (&counts, &over, &called);
+                scope.spawn(move || {
+                    while !over.load(Ordering::Relaxed) {
+                        called.fetch_add(counts.call_first(of).is_some().into(), Ordering::Relaxed);
+                    }
+                });
+            }
+            let come = &comes_and_goes;
+            let all: Vec<_> = (0..3).map(|thread| scope.spawn(move || come(thread))).collect();
+            let ends: Vec<_> = all.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+            over.store(true, Ordering::Relaxed);
+            assert!(ends.iter().all(Result::is_ok));
+        });
+        assert!(called.load(Ordering::Relaxed) > 100, "some were called while they stood there");
+        assert_eq!(counts.waiting.0.now(), 0);
+        assert!(counts.line.first(For::Request).is_none() && counts.line.first(place).is_none());
+    }
+
+    #[test]
+    fn what_closes_early_at_about_one_time_counts_once() {
+        let closes = EarlyCloses::default();
+        let counted: Vec<_> = [1_000, 1_001, 1_499, 1_500, 1_600, 2_100]
+            .into_iter()
+            .map(|now| closes.count(now, 500))
+            .collect();
+        assert_eq!(counted, [Some(1), None, None, Some(2), None, Some(3)]);
     }
 
     /// A window of requests of which half were refused by the service, with `in_flight` under way.

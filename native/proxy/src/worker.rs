@@ -273,9 +273,7 @@ impl Worker {
                     self.apply(&running, sockets);
                     let _engine_waits_no_longer = done.try_send(());
                 }
-                Message::MakeRoom { service, subset } => {
-                    self.make_room(&service, subset);
-                }
+                Message::MakeRoom { service, subset, left } => self.asked_for_room(&service, subset, left),
                 Message::Drain { done } => {
                     self.drain();
                     let _engine_waits_no_longer = done.try_send(());

@@ -65,7 +65,9 @@ function checkRule(context: RuleContext, rule: Cursor): void {
     reportSameHeader(report, match.at('headers'));
   }
   if (redirect !== undefined)
-    reportNoEffect(report, rule.present(['sticky']), { why: 'the rule redirects, nothing is sent on' });
+    reportNoEffect(report, rule.present(['sticky', 'retry', 'priority']), {
+      why: 'the rule redirects, nothing is sent on',
+    });
   checkFilters(context, rule, redirect);
   trafficRules(context, rule);
 }

@@ -63,7 +63,7 @@ export const rateLimit = z
     key: requestKey
       .optional()
       .describe(
-        'Each value has a limit of its own: one of header, cookie, source, path, identity. Default: one for all.',
+        'Each value has a limit of its own: one of header, cookie, source (an IPv6 /64 is one), path, identity. Default: one for all.',
       ),
     keys: integer(1, LIMIT_MAX)
       .prefault(bounds.rateLimitKeys)

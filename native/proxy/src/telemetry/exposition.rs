@@ -51,6 +51,7 @@ families! {
     POOL_MISSES: counter "tulle_pool_misses_total", "Requests that needed a new connection.";
     RETRIES: counter "tulle_retries_total", "Attempts after a request's first.";
     EVENTS: counter "tulle_service_events_total", "What happened to a service beside its requests: ejections, copies, retries not made and the like.";
+    WAITING: gauge "tulle_requests_waiting", "Requests that wait now until limits of the service, its connections or its endpoints have room.";
     ENDPOINTS: gauge "tulle_endpoints", "Endpoints of a service by how they stand: usable, ejected, unhealthy or draining.";
     SERVICE_PANIC: gauge "tulle_service_panic", "1: so many endpoints would be ejected that they are used all the same.";
     AUTHORIZATION: counter "tulle_authorization_total", "Decisions of authorization; an empty policy: no allow policy let the caller in.";
@@ -181,6 +182,10 @@ fn services(text: &mut Text<'_>, totals: &Totals) {
 }
 
 fn standings(text: &mut Text<'_>, process: &ProcessFacts) {
+    text.family(WAITING);
+    for service in &process.services {
+        text.sample(WAITING.name, &[("service", &service.name)], service.waiting);
+    }
     text.family(ENDPOINTS);
     for service in &process.services {
         for (state, count) in service.counts() {

@@ -60,6 +60,8 @@ pub struct ServiceFacts {
     pub endpoints: Vec<EndpointFacts>,
     /// So many would be ejected that they are used all the same.
     pub panics: bool,
+    /// Requests that wait for room now, over all workers.
+    pub waiting: u32,
 }
 
 /// How an endpoint stands.

@@ -76,7 +76,10 @@ impl Worker {
         let Some(limits) = x.limits().or_else(|| x.unruled()) else { return };
         let idle = limits.stream_idle.map(|idle| x.moved.after(idle));
         let due = if let Some(until) = x.waits_until.or(x.rests_until) {
-            Some(until)
+            if x.request.is_done() {
+                x.request_ended.get_or_insert(now);
+            }
+            x.answer_due(&limits).into_iter().chain([until]).min()
         } else if x.tunnel.open
             || x.tunnel.streamed
             || x.carries == Carries::Ahead
@@ -115,14 +118,8 @@ impl Worker {
         let now = self.now;
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
         let ends = x.call_ends.is_some_and(|ends| ends <= now);
-        if let Some(until) = x.waits_until.filter(|_| !ends) {
-            if until > now {
-                return self.arm(exchange);
-            }
-            return self.answer(exchange, Reason::QueueTimeout);
-        }
-        if x.rests_until.is_some() && !ends {
-            return self.rested(exchange);
+        if x.waits_until.is_some() || x.rests_until.is_some() {
+            return self.pause_due(exchange, ends);
         }
         if x.paced_until.is_some_and(|until| until <= now) {
             x.paced_until = None;
@@ -163,6 +160,24 @@ impl Worker {
             // It was set for what is over by now.
             (false, true) => self.arm(exchange),
             (false, false) => self.body_due(exchange),
+        }
+    }
+
+    /// It waits for room or rests before an attempt: that is over, or the time of all of it is.
+    fn pause_due(&mut self, exchange: Id, ends: bool) {
+        let now = self.now;
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        let overdue = x.limits().and_then(|limits| x.answer_due(&limits)).is_some_and(|due| due <= now);
+        if ends || overdue {
+            // No attempt is under way that could have failed.
+            x.record.flags.insert(Flags::TIMEOUT);
+            let reason = if ends { Reason::DeadlineExceeded } else { Reason::RequestTimeout };
+            return self.answer(exchange, reason);
+        }
+        match x.waits_until {
+            Some(until) if until <= now => self.answer(exchange, Reason::QueueTimeout),
+            Some(_) => self.arm(exchange),
+            None => self.rested(exchange),
         }
     }
 

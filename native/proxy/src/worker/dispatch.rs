@@ -34,6 +34,11 @@ impl Worker {
     pub(super) fn attempt(&mut self, exchange: Id, fresh: bool) {
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
         let Some(service) = x.service.clone() else { return };
+        if x.call_ends.is_some_and(|ends| ends <= clock::now()) {
+            // Nobody waits for what the endpoint would do.
+            x.record.flags.insert(Flags::TIMEOUT);
+            return self.answer(exchange, Reason::DeadlineExceeded);
+        }
         x.attempts += 1;
         // Not once more for one that has waited, or whose pooled connection had died.
         if x.attempts == 1 && x.waits_until.is_none() && !x.resent {
@@ -71,7 +76,7 @@ impl Worker {
             return self.attached(exchange, id, true);
         }
         service.counters.pool_miss();
-        let Some(held) = self.admit_connection(&service, facts) else {
+        let Some(held) = self.admit_connection(exchange, &service, facts) else {
             return self.wait_for_room(exchange, &service);
         };
         match self.connect(State::Connecting(exchange), &service, facts, (pool, held)) {
@@ -152,15 +157,24 @@ impl Worker {
         let (Some(facts), Some(pool)) = (service.place(place), service.pool_of(place)) else { return false };
         let most = service.limits().endpoint_connections;
         let full = most.is_some_and(|most| facts.standing.circuit.connections().now() >= most)
-            || service.has_all_connections() && self.idle_of(service, None).is_none();
-        if full && !self.has_connection(pool) {
+            || service.has_all_connections() && self.idle_of(service, None).is_none()
+            || service.is_short_of_connections() && self.is_behind_others(exchange, service);
+        if full && !self.has_connection(pool, exchange) {
             return false;
         }
         self.exchanges.get_mut(exchange).is_some_and(|x| service.has_room(place, x))
     }
 
-    /// One more connection to the place, if there may be one, or if an idle one can make room for it.
-    pub(super) fn admit_connection(&mut self, service: &WorkerService, place: &Facts) -> Option<Held> {
+    /// One more connection to the place, if there may be one, or if an idle one can make room for it, and nobody comes first.
+    pub(super) fn admit_connection(
+        &mut self,
+        exchange: Id,
+        service: &WorkerService,
+        place: &Facts,
+    ) -> Option<Held> {
+        if self.is_behind_others(exchange, service) {
+            return None;
+        }
         let (limits, circuit) = (service.limits(), &place.standing.circuit);
         if limits.endpoint_connections.is_some_and(|most| circuit.connections().now() >= most) {
             return None;
@@ -256,11 +270,30 @@ impl Worker {
         }
     }
 
-    /// Connections count for the whole process, and idle ones lie with each worker: the others close theirs.
+    /// Connections count for the whole process, and idle ones lie with each worker: the next one that has one closes it.
     fn ask_for_room(&self, service: &WorkerService, subset: Option<u32>) {
-        let own = &self.setup.mailbox;
-        for mailbox in self.setup.mailboxes.iter().filter(|mailbox| !Arc::ptr_eq(mailbox, own)) {
-            mailbox.send(Message::MakeRoom { service: Arc::clone(&service.name), subset });
+        let others = self.setup.mailboxes.len().saturating_sub(1);
+        self.ask_next(&service.name, subset, others);
+    }
+
+    /// Asks the next worker, and through it as many in all as there are `left`.
+    fn ask_next(&self, service: &Arc<str>, subset: Option<u32>, left: usize) {
+        let Some(left) = left.checked_sub(1) else { return };
+        let mailboxes = &self.setup.mailboxes;
+        let next = (self.setup.index + 1) % mailboxes.len().max(1);
+        if let Some(mailbox) = mailboxes.get(next) {
+            mailbox.send(Message::MakeRoom { service: Arc::clone(service), subset, left });
+        }
+    }
+
+    /// Another worker's request waits for a connection: closes an idle one, or asks on.
+    pub(super) fn asked_for_room(&mut self, service: &Arc<str>, subset: Option<u32>, left: usize) {
+        let config = Rc::clone(&self.config);
+        let known = super::service::named(&config.services, service);
+        // Meanwhile something else may have ended.
+        let still = known.is_none_or(|known| known.is_waited_for());
+        if still && !self.make_room(service, subset) {
+            self.ask_next(service, subset, left);
         }
     }
 

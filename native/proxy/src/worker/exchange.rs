@@ -123,7 +123,8 @@ pub(crate) struct Exchange {
     pub(crate) replayable: bool,
     /// Any byte of this attempt was handed to the kernel.
     pub(crate) sent: bool,
-    /// The attempt runs on a connection that served others before.
+    /// The attempt runs on a connection that served others before, and that may have been closing already: nothing came
+    /// back yet that says otherwise.
     pub(crate) reused: bool,
     /// The request was sent again because a pooled connection had died.
     pub(crate) resent: bool,
@@ -245,6 +246,11 @@ impl Exchange {
             grpc: of.grpc,
             ..Self::blank(config, listener, (Id::NONE, record), now)
         }
+    }
+
+    /// Whether it is a copy for a mirror; what else is detached is a hedge.
+    pub(crate) fn is_copy(&self) -> bool {
+        self.detached && self.twin_of.is_none()
     }
 
     fn blank(

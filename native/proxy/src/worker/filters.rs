@@ -15,17 +15,22 @@ use tulle_decide::fault::Pace;
 use tulle_decide::http::{Fields, cookie_in};
 use tulle_decide::policy::Caller;
 use tulle_decide::rate_limit::{Limiter, Verdict};
-use tulle_decide::request_key::{Shown, hash};
+use tulle_decide::request_key::{Shown, hash_for_limit};
 use tulle_decide::route::HeaderLookup;
 
 /// The fields of a head, as matching asks for them.
 pub(super) struct Lookup<'a> {
     pub(super) head: &'a [u8],
     pub(super) fields: &'a Fields,
+    /// The effective authority: HTTP/2 has `:authority` instead of Host (RFC 9113 section 8.3.1).
+    pub(super) host: &'a [u8],
 }
 
 impl HeaderLookup for Lookup<'_> {
     fn has(&self, lower_name: &str, value: &[u8]) -> bool {
+        if lower_name == "host" {
+            return self.host == value;
+        }
         self.fields.values(self.head, lower_name.as_bytes()).any(|found| found == value)
     }
 
@@ -35,16 +40,27 @@ impl HeaderLookup for Lookup<'_> {
     }
 }
 
+impl<'a> Lookup<'a> {
+    /// The request whose head it is.
+    pub(super) fn with(&self, path: &'a [u8], client: Option<&'a Conn>) -> Request<'a> {
+        Request { head: self.head, fields: self.fields, host: self.host, path, client }
+    }
+}
+
 /// A request, as keys ask for it.
 pub(super) struct Request<'a> {
-    pub(super) head: &'a [u8],
-    pub(super) fields: &'a Fields,
-    pub(super) path: &'a [u8],
-    pub(super) client: Option<&'a Conn>,
+    head: &'a [u8],
+    fields: &'a Fields,
+    host: &'a [u8],
+    path: &'a [u8],
+    client: Option<&'a Conn>,
 }
 
 impl Shown for Request<'_> {
     fn header(&self, lower_name: &str) -> Option<&[u8]> {
+        if lower_name == "host" {
+            return Some(self.host).filter(|host| !host.is_empty());
+        }
         let mut all = self.fields.iter();
         let same = |name: &[u8]| name.eq_ignore_ascii_case(lower_name.as_bytes());
         all.find(|field| same(field.name.of(self.head))).map(|field| field.value.of(self.head))
@@ -77,12 +93,7 @@ impl Shown for Request<'_> {
 
 impl Worker {
     /// Whether the rule lets one more request of its key pass.
-    pub(super) fn limit(
-        &mut self,
-        exchange: Id,
-        (head, fields): (&[u8], &Fields),
-        path: &[u8],
-    ) -> Result<(), Refusal> {
+    pub(super) fn limit(&mut self, exchange: Id, headers: &Lookup<'_>, path: &[u8]) -> Result<(), Refusal> {
         let now = self.now;
         let Some(x) = self.exchanges.get_mut(exchange) else { return Err(Reason::Internal.into()) };
         let config = Rc::clone(&x.config);
@@ -91,9 +102,9 @@ impl Worker {
             x.counts = config.counts(id);
         }
         let Some(limit) = &rule.rate_limit else { return Ok(()) };
-        let shown = Request { head, fields, path, client: self.conns.get(x.client) };
+        let shown = headers.with(path, self.conns.get(x.client));
         let seed = self.setup.shared.seed;
-        let key = limit.key.as_ref().and_then(|key| hash(key, &shown, seed));
+        let key = limit.key.as_ref().and_then(|key| hash_for_limit(key, &shown, seed));
         let limiter = x.counts.as_ref().and_then(|counts| counts.counts.limiter.as_ref());
         match limiter.map(|limiter| limiter.decide(key, now.0)) {
             Some(refused @ Verdict::Refuse { .. }) => Err(Refusal::Limited(refused)),

@@ -42,7 +42,7 @@ impl Exchange {
     }
 
     fn hop_lines(&self, now: Nanos, mut line: impl FnMut(&[u8], &[u8])) {
-        if self.detached && self.twin_of.is_none() {
+        if self.is_copy() {
             return line(MIRRORED, b"true");
         }
         if let Some(left) = self.listener.forwarded.deadline.then(|| self.time_left(now)).flatten() {

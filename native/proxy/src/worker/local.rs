@@ -8,6 +8,7 @@ use crate::slab::Id;
 use crate::telemetry::admin::Answer;
 use crate::telemetry::{Flags, Reason};
 use tulle_decide::fault::Abort;
+use tulle_decide::grpc;
 use tulle_decide::http::{
     Local, Method, Reject, Version, list_grpc_status, list_local, reason_phrase, write_local,
 };
@@ -63,7 +64,7 @@ impl Worker {
     pub(super) fn abort(&mut self, exchange: Id, abort: Abort) {
         if let Some(x) = self.exchanges.get_mut(exchange) {
             x.record.flags.insert(Flags::FAULT);
-            x.grpc_says = abort.grpc_status;
+            x.grpc_says = Some(abort.grpc_status.unwrap_or_else(|| grpc::of_http(abort.status)));
         }
         self.answer_with(exchange, Reason::Fault, abort.status, Reason::Fault.code());
     }

@@ -31,6 +31,7 @@ impl Worker {
         let mut index = 0;
         while let Some(id) = self.mux_of(pool, index) {
             index += 1;
+            let kept_off = self.is_kept_off(exchange, id);
             let Some(conn) = self.conns.get_mut(id) else { continue };
             let (state, streams) = (conn.state(), conn.streams());
             let Some(mux) = conn.mux.as_mut() else { continue };
@@ -46,7 +47,7 @@ impl Worker {
                 Some(State::Mux) if tunnel && !mux.h2.peer_takes_connect_protocol() => {
                     return self.answer(exchange, Reason::UpgradeRefused);
                 }
-                Some(State::Mux) => {
+                Some(State::Mux) if !kept_off => {
                     if let Some(stream) = mux.h2.open(tag(exchange)) {
                         service.counters.pool_hit();
                         return self.attached_stream(exchange, (id, stream), true);
@@ -56,7 +57,7 @@ impl Worker {
             }
         }
         service.counters.pool_miss();
-        let Some(held) = self.admit_connection(service, place) else {
+        let Some(held) = self.admit_connection(exchange, service, place) else {
             return self.wait_for_room(exchange, service);
         };
         match self.connect(State::Opening, service, place, (pool, held)) {
@@ -258,6 +259,8 @@ impl Worker {
         }
         if by_peer && code == ErrorCode::RefusedStream {
             x.sent = false;
+        } else {
+            x.reused = false; // the connection was open: it is this request that failed
         }
         let reason = if by_peer { Reason::UpstreamReset } else { Reason::UpstreamProtocolError };
         self.attempt_failed(exchange, reason);
@@ -267,6 +270,7 @@ impl Worker {
     fn answer_list(&mut self, id: Id, stream: StreamId, (end, phase): (bool, Lists), block: &mut Block) {
         let Some(exchange) = self.exchange_of(id, stream) else { return };
         let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        x.reused = false; // it is no closing connection that brings an answer
         if phase == Lists::Later {
             if x.held_head.is_some() && self.call_again(exchange, block) {
                 return;
@@ -364,11 +368,14 @@ impl Worker {
         if let Some(mux) = self.mux(id) {
             all.append(&mut mux.waiting);
         }
+        // It was no closing connection, but an endpoint that broke the protocol.
+        let broken = self.mux(id).is_some_and(|mux| mux.h2.is_over());
         self.close_upstream(id);
         for exchange in all {
             if let Some(x) = self.exchanges.get_mut(exchange)
                 && x.upstream == Some(id)
             {
+                x.reused &= !broken;
                 (x.upstream, x.upstream_stream) = (None, None);
                 self.attempt_failed(exchange, reason);
             }

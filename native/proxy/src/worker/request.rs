@@ -6,7 +6,7 @@
 use super::config::WorkerListener;
 use super::conn::Phase;
 use super::exchange::{Asked, Copied, Exchange};
-use super::filters::{Lookup, Request};
+use super::filters::Lookup;
 use super::ids::{hex32, traceparent, websocket_key};
 use super::permit::{caller, permitted};
 use super::{Scratch, Worker};
@@ -179,13 +179,14 @@ impl Worker {
             Target::Authority(_) | Target::Asterisk => raw,
         };
         let permit = self.authorize(exchange, &listener, request.method_text.of(head), path)?;
+        let lookup = Lookup { head, fields, host: request.host.of(head) };
         let mut host = [0; http::HOST_KEY_BYTES];
         let view = RequestView {
             host: http::host_key(request.host.of(head), &mut host),
             method: request.method_text.of(head),
             path,
             query: request.target.query(head),
-            headers: &Lookup { head, fields },
+            headers: &lookup,
         };
         let matched = listener.router.find(&permit, &view).ok_or(Reason::NoRoute)?;
         let Some(x) = self.exchanges.get_mut(exchange) else { return Err(Reason::Internal.into()) };
@@ -194,8 +195,8 @@ impl Worker {
         x.rule = Some(matched.rule);
         x.record.rule = matched.rule.0;
         x.record.at.routed = self.now.0;
-        self.limit(exchange, (head, fields), path)?;
-        self.injure(exchange, &Lookup { head, fields })?;
+        self.limit(exchange, &lookup, path)?;
+        self.injure(exchange, &lookup)?;
         self.route(exchange, matched, (head, request, path, fields), (&mut scratch.target, &mut scratch.text))
     }
 
@@ -244,7 +245,8 @@ impl Worker {
                 return Err(Refusal::Redirect(redirect.status));
             }
         };
-        let shown = Request { head, fields, path, client: self.conns.get(x.client) };
+        let lookup = Lookup { head, fields, host: request.host.of(head) };
+        let shown = lookup.with(path, self.conns.get(x.client));
         let sticky = rule.sticky.as_ref().and_then(|key| hash(key, &shown, Seed::SHARED));
         let choice = sticky.map_or(Choice::Drawn(random), Choice::Sticky);
         let usable = |backend: &Backend| {

@@ -14,6 +14,7 @@ use tulle_decide::http::{
     ClientConnection, Edits, FieldKind, Fields, ResponseFraming, ResponseHead, ResponseParts, Version,
     find_head_end, list_response, parse_response, write_response,
 };
+use tulle_decide::mirror::ANSWER_BYTES;
 
 /// Interim answers passed on for one request.
 const INTERIM: u8 = 16;
@@ -121,6 +122,7 @@ impl Worker {
     /// A head, if it is whole; with as much of the body as came along.
     fn answer_head(&mut self, id: Id, exchange: Id, buffer: &mut [u8], ended: bool) -> Took {
         let Some(x) = self.exchanges.get_mut(exchange) else { return Took::Over };
+        x.reused &= buffer.is_empty(); // a connection that closes for its age brings no part of an answer
         let Some(end) = find_head_end(buffer, x.scanned.min(buffer.len())) else {
             x.scanned = buffer.len();
             let too_long = buffer.len() > super::request::UPSTREAM_HEAD.bytes as usize;
@@ -350,6 +352,10 @@ impl Worker {
                 x.record.grpc_status = status;
             }
             self.finish(exchange);
+            return Took::Over;
+        }
+        if x.is_copy() && x.response.bytes > ANSWER_BYTES {
+            self.end_exchange(exchange, Reason::ClientClosed);
             return Took::Over;
         }
         self.rearm(exchange);

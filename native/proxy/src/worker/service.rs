@@ -3,6 +3,8 @@
 //! In: places and their standing, outcomes of attempts. Out: a place for each attempt. Views of who may be picked are made
 //! anew when a standing changed, which one number tells.
 
+mod tallies;
+
 use super::exchange::Exchange;
 use super::slots::Bounds;
 use crate::certificates;
@@ -16,6 +18,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use tallies::Tallies;
 use tulle_decide::balance::affinity;
 use tulle_decide::balance::{Ask, Balancer, EndpointSet, Loads, Members, Outcome, Settings, View, balancer};
 use tulle_decide::outlier::{OutlierPolicy, Standing};
@@ -74,44 +77,6 @@ struct Set {
 const TRAFFIC_NOTED: u64 = 1_000_000_000;
 /// How often a worker hands over what it counted, in nanoseconds.
 const HAND_OVER: u64 = 100_000_000;
-
-/// Successes and errors of each place since they were last handed over.
-#[derive(Debug, Default)]
-pub(super) struct Tallies {
-    list: Vec<(u32, u32)>,
-    touched: Vec<u32>,
-    handed_over: u64,
-}
-
-impl Tallies {
-    /// Counts one, and gives what is to be handed over: places, each with successes and errors.
-    pub(super) fn count(&mut self, place: u32, is_error: bool, now: u64) -> Vec<(u32, u32, u32)> {
-        let index = place as usize;
-        if self.list.len() <= index {
-            self.list.resize(index + 1, (0, 0));
-        }
-        if let Some(tally) = self.list.get_mut(index) {
-            if *tally == (0, 0) {
-                self.touched.push(place);
-            }
-            if is_error {
-                tally.1 += 1;
-            } else {
-                tally.0 += 1;
-            }
-        }
-        if now.saturating_sub(self.handed_over) < HAND_OVER {
-            return Vec::new();
-        }
-        self.handed_over = now;
-        let list = &mut self.list;
-        let take = |place: u32| {
-            let (successes, errors) = list.get_mut(place as usize).map(std::mem::take).unwrap_or_default();
-            (place, successes, errors)
-        };
-        self.touched.drain(..).map(take).collect()
-    }
-}
 
 /// What an attempt asks for.
 #[derive(Debug, Clone, Copy)]
@@ -440,19 +405,5 @@ mod tests {
         assert_eq!(asked(Some(0), None), vec![0; 0], "who fails health checks is not asked");
         stands(7, Ejection::Out, true);
         assert_eq!(asked(Some(0), None), vec![0; 0]);
-    }
-
-    #[test]
-    fn each_outcome_is_handed_over_once_and_ten_times_a_second() {
-        let mut tallies = Tallies { handed_over: 1_000, ..Tallies::default() };
-        for now in [1_000, 1_500, HAND_OVER] {
-            assert_eq!(tallies.count(7, false, now), []);
-        }
-        assert_eq!(tallies.count(7, true, HAND_OVER), []);
-        assert_eq!(tallies.count(2, true, 999 + HAND_OVER), []);
-        let all = tallies.count(0, false, 1_000 + HAND_OVER);
-        assert_eq!(all, [(7, 3, 1), (2, 0, 1), (0, 1, 0)]);
-        assert_eq!(tallies.count(7, false, 1_000 + HAND_OVER), [], "not for as long again");
-        assert_eq!(tallies.count(2, false, 1_000 + 2 * HAND_OVER), [(7, 1, 0), (2, 1, 0)]);
     }
 }

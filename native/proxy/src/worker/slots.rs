@@ -29,8 +29,8 @@ use std::time::Duration;
 use tulle_decide::circuit::Held;
 use tulle_snapshot::wire::CircuitLimits;
 
-/// What has been under way for longer than this may take any time.
-const YOUNG: Duration = Duration::from_secs(1);
+/// What has been under way for longer than this may take any time, however long requests may wait.
+const YOUNG: Duration = Duration::from_secs(10);
 
 /// How much there may be of a service at a time.
 #[derive(Debug, Clone, Copy)]
@@ -51,9 +51,27 @@ impl WorkerService {
         self.limits().endpoint_connections.is_some() || self.has_all_connections()
     }
 
+    /// Whether someone waits for a connection.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.is_short_of_connections() && self.counts.line.is_overdue(u64::MAX, |_, _| true)
+    }
+
     /// Whether there are as many connections as may be.
     pub(super) fn has_all_connections(&self) -> bool {
         self.counts.connections.now() >= self.most_connections()
+    }
+
+    /// Whether a connection that is closed, to the endpoint of this pool, is room for those that wait for this.
+    pub(super) fn is_room_for(&self, pool: Id, waits_for: For) -> bool {
+        let For::Place(places, subset) = waits_for else { return false };
+        let any = self.has_all_connections() || subset.is_none() || places != self.places.number;
+        any || self.pools(subset).any(|of| of == pool)
+    }
+
+    /// For how long requests may be kept off a connection so that it becomes idle, and still be served in time if it does not.
+    fn patience(&self) -> Duration {
+        let queue = Duration::from_millis(self.pool.queue_timeout_ms.into());
+        queue.saturating_sub(lines::LOOKS).min(YOUNG)
     }
 
     /// What may be under way at present.
@@ -84,26 +102,32 @@ impl Worker {
             return false;
         }
         let Some(x) = self.exchanges.get(exchange) else { return false };
-        let place = For::Place(x.record.generation, x.subset);
+        let place = For::Place(service.places.number, x.subset);
         let stands = x.stand.is_some_and(|stand| stand.waits_for == place);
         !stands && !x.is_uncounted() && service.counts.line.first(place).is_some()
     }
 
-    /// It waits from now on, behind all others; or it goes on waiting where it stands. True: what lies idle with other workers
-    /// would do for it, and nobody before it asks for that.
+    /// Whether it waits and others come first: what is left to it are connections of this worker's.
+    pub(super) fn is_behind_others(&self, exchange: Id, service: &WorkerService) -> bool {
+        let stand = self.exchanges.get(exchange).and_then(|x| x.stand);
+        let first = |stand: Stand| service.counts.line.first(stand.waits_for).map(|(number, _)| number);
+        stand.is_some_and(|stand| first(stand) != Some(stand.number))
+    }
+
+    /// It waits from now on, behind all others; or it goes on waiting where it stands. True: for a place, so that what lies idle
+    /// with other workers may do for it, and nobody before it asks for that.
     pub(super) fn stand_in_line(&mut self, exchange: Id, service: &WorkerService) -> bool {
         let Some(x) = self.exchanges.get_mut(exchange) else { return false };
         let for_request = service.limits().requests.is_some() && x.admitted.is_none() && !x.is_uncounted();
-        let waits_for = if for_request { For::Request } else { For::Place(x.record.generation, x.subset) };
+        let waits_for = if for_request { For::Request } else { For::Place(service.places.number, x.subset) };
         if let Some(stand) = x.stand.filter(|stand| stand.waits_for == waits_for) {
-            return service.counts.line.first(waits_for).is_some_and(|(number, _)| number == stand.number);
+            let first = service.counts.line.first(waits_for);
+            return !for_request && first.is_some_and(|(number, _)| number == stand.number);
         }
         let counts = &service.counts;
         if let Some(before) = x.stand.take() {
-            // Who was called in this moment was counted out: the place that they are handed finds them gone.
-            if !counts.line.leave(before) {
-                counts.waiting.0.join();
-            }
+            // A place that they are handed in this moment finds them gone.
+            counts.change_queue(before);
             self.lines.leave(counts, before);
         }
         let stand = counts.line.join(waits_for, self.now, &self.setup.mailbox);
@@ -116,7 +140,7 @@ impl Worker {
         } else if service.is_short_of_connections() {
             self.lines.freed_here(Some(counts));
         }
-        true
+        !for_request
     }
 
     /// It waits no more. Whoever was called for a place does not count as waiting from then on.
@@ -127,14 +151,10 @@ impl Worker {
         }
         let (stand, counted) = (x.stand.take(), std::mem::take(&mut x.queued));
         let Some(counts) = x.service.as_ref().map(|service| &service.counts) else { return };
-        let mut called = false;
         if let Some(stand) = stand {
             self.lines.leave(counts, stand);
-            called = !counts.line.leave(stand);
         }
-        if counted && !called {
-            counts.waiting.0.leave();
-        }
+        counts.go(stand, counted);
     }
 
     /// The same, without having got what it waited for: what it could not use may do for the next one.
@@ -154,8 +174,7 @@ impl Worker {
     /// A request has ended: its place goes to who has waited longest, with whichever worker.
     pub(super) fn hand_on(&mut self, counts: &Arc<ServiceCounts>, mut held: Held) {
         while counts.waiting.0.now() > 0 {
-            let Some((number, mailbox)) = counts.line.take_first(For::Request) else { break };
-            counts.waiting.0.leave();
+            let Some((number, mailbox)) = counts.call_first(For::Request) else { break };
             if !Arc::ptr_eq(&mailbox, &self.setup.mailbox) {
                 return mailbox.send(Message::Place { counts: Arc::clone(counts), number, held });
             }
@@ -231,6 +250,10 @@ impl Worker {
             let config = Rc::clone(&self.config);
             for service in &config.services {
                 self.look_after(service);
+                // What runs on a connection may have become too old for others to wait for it.
+                if service.counts.waiting.0.now() > 0 && service.is_short_of_connections() {
+                    self.lines.freed_here(Some(&service.counts));
+                }
             }
             self.lines.forget_ejections(now);
         }
@@ -241,25 +264,35 @@ impl Worker {
     pub(super) fn wants_connection(&mut self, id: Id, idle: bool) -> bool {
         let Some(Role::Upstream(upstream)) = self.conns.get(id).map(|conn| &conn.role) else { return false };
         let service = Rc::clone(&upstream.service);
-        if !self.lines.connection_freed(&service, &self.exchanges) {
-            return false;
-        }
-        // While it carries something, new streams would keep it from ever being idle.
-        let wanted = idle || service.counts.line.is_overdue(self.now.0) && self.all_young(id);
-        if !wanted {
+        let wanted = self.lines.connection_freed(&service, upstream.pool, &self.exchanges);
+        if wanted && !idle {
             self.lines.freed_here(Some(&service.counts));
         }
-        wanted
+        wanted && idle
     }
 
-    /// Whether all that runs on a connection has begun a moment ago, and may be expected to end soon.
-    fn all_young(&self, id: Id) -> bool {
+    /// Whether a connection takes no stream of this request for now: with another worker, someone has waited much longer, and
+    /// new streams would keep it from ever being idle. Not once something runs on it that may take any time.
+    pub(super) fn is_kept_off(&self, exchange: Id, id: Id) -> bool {
+        let Some(Role::Upstream(upstream)) = self.conns.get(id).map(|conn| &conn.role) else { return false };
+        let (service, own) = (&upstream.service, &self.setup.mailbox);
+        if service.counts.waiting.0.now() == 0 || !service.is_short_of_connections() {
+            return false;
+        }
+        let stand = self.exchanges.get(exchange).and_then(|x| x.stand);
+        let came = stand.map_or(self.now.0, |stand| stand.number);
+        let elsewhere = |of, with: &Arc<_>| !Arc::ptr_eq(with, own) && service.is_room_for(upstream.pool, of);
+        service.counts.line.is_overdue(came, elsewhere) && self.ends_soon(id, service.patience())
+    }
+
+    /// Whether all that runs on a connection may be expected to end before it has taken this long.
+    fn ends_soon(&self, id: Id, within: Duration) -> bool {
         let Some(mux) = self.conns.get(id).and_then(|conn| conn.mux.as_ref()) else { return false };
-        let young = |tag| {
+        let soon = |tag| {
             let x = tagged(tag).and_then(|exchange| self.exchanges.get(exchange));
-            x.is_none_or(|x| x.attempt_began.after(YOUNG) > self.now)
+            x.is_none_or(|x| !x.is_tunnel() && x.attempt_began.after(within) > self.now)
         };
-        mux.h2.each_stream().all(|(_, tag)| young(tag))
+        mux.h2.each_stream().all(|(_, tag)| soon(tag))
     }
 
     /// Lets those that wait try, in order, as far as something was freed.

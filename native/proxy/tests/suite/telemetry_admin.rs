@@ -42,7 +42,7 @@ impl Facts for Running {
         let endpoint = |state, why| EndpointFacts { address: "127.0.0.1:1".into(), state, why };
         let endpoints =
             vec![endpoint(EndpointState::Usable, ""), endpoint(EndpointState::Unhealthy, "refused")];
-        admin::endpoints_page(&[ServiceFacts { name: "api".into(), endpoints, panics: true }])
+        admin::endpoints_page(&[ServiceFacts { name: "api".into(), endpoints, panics: true, waiting: 0 }])
     }
 }
 

@@ -167,6 +167,7 @@ fn process() -> ProcessFacts {
                 .map(|state| EndpointFacts { address: String::new(), state, why: "" })
                 .into(),
             panics: true,
+            waiting: 4,
         }],
         usage: Usage {
             resident_bytes: Some(1),
@@ -291,7 +292,7 @@ fn events_and_facts_have_their_metrics() {
     worker.accept_paused();
     assert!(worker.listener(99).is_none() && worker.service(99).is_none());
     let scrape = Scrape::of(&metrics);
-    let cases: [Case; 22] = [
+    let cases: [Case; 23] = [
         ("tulle_connections_total", &[("listener", "secure")], 4.0),
         ("tulle_connections_active", &[("listener", "secure")], 2.0),
         ("tulle_connections_active", &[("listener", "web")], 0.0),
@@ -304,6 +305,7 @@ fn events_and_facts_have_their_metrics() {
         ("tulle_upstream_connections_failed_total", &[("service", "api")], 1.0),
         ("tulle_pool_reuse_total", &[("service", "api")], 3.0),
         ("tulle_pool_misses_total", &[("service", "api")], 1.0),
+        ("tulle_requests_waiting", &[("service", "api")], 4.0),
         ("tulle_panics_total", &[], 1.0),
         ("tulle_accept_pauses_total", &[], 1.0),
         ("tulle_config_version_info", &[("version", "sha256:ab\"c\\d\n")], 1.0),

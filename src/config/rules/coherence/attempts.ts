@@ -34,13 +34,15 @@ function withRetries(coherence: Coherence, rule: Cursor): void {
     const message = 'the budget allows no retry at all';
     warn(budget, { message, hint: 'attempts: 0 says so, or a budget above 0' });
   }
-  const limits = rule
-    .at('backends')
-    .items()
-    .map((backend) => serviceOf(coherence, backend)?.retries);
-  if (!retry.at('attempts').exists || limits.length === 0 || limits.some((limit) => limit !== 0)) return;
+  if (!retry.at('attempts').exists || !isLimitedToNone(coherence, rule)) return;
   const message = 'the services that this leads to have `limits.retries: 0`: none is made';
   warn(retry.at('attempts'), { message, hint: 'attempts: 0, or a higher limit' });
+}
+
+/** Whether no service that a rule leads to takes a retry. */
+function isLimitedToNone(coherence: Coherence, rule: Cursor): boolean {
+  const backends = rule.at('backends').items();
+  return backends.length > 0 && backends.every((backend) => serviceOf(coherence, backend)?.retries === 0);
 }
 
 function perTryWarnings({ warn }: Coherence, rule: Cursor): void {
@@ -102,7 +104,11 @@ function hedgeWarnings(coherence: Coherence, rule: Cursor): void {
     .at('backends')
     .items()
     .map((backend) => serviceOf(coherence, backend)?.fixedEndpoints);
-  if (counts.length === 0 || counts.some((count) => count !== 1)) return;
-  const message = 'a hedge goes to a second endpoint, and there is only one';
-  coherence.warn(hedge, { message, hint: 'add an endpoint, or leave `hedge` out' });
+  if (counts.length > 0 && counts.every((count) => count === 1)) {
+    const message = 'a hedge goes to a second endpoint, and there is only one';
+    coherence.warn(hedge, { message, hint: 'add an endpoint, or leave `hedge` out' });
+  } else if (isLimitedToNone(coherence, rule)) {
+    const message = 'a hedge counts as a retry, and the services that this leads to have `limits.retries: 0`';
+    coherence.warn(hedge, { message, hint: 'a higher limit, or leave `hedge` out' });
+  }
 }

@@ -11,6 +11,7 @@ use crate::shared::ServiceCounts;
 use crate::slab::{Id, Slab};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Those of this worker that wait.
 #[derive(Default)]
@@ -26,7 +27,7 @@ pub(in super::super) struct Lines {
 
 /// How often those that wait look, should ever a word that something was freed be lost, in nanoseconds: so that the price
 /// is a short wait and no refusal.
-const LOOKS: u64 = 100_000_000;
+pub(super) const LOOKS: Duration = Duration::from_millis(100);
 
 /// Those of this worker that wait for one thing.
 pub(super) struct OwnLine {
@@ -56,11 +57,12 @@ impl Lines {
         self.due
     }
 
-    /// A connection serves its request no more. Where connections are what is waited for, it is for who waits here; true: for
-    /// nobody here, but other workers would have one, or have waited for much longer.
+    /// A connection of this pool serves its request no more. Where connections are what is waited for, it is for who waits here;
+    /// true: for nobody here, but someone waits with another worker, or has waited there for much longer.
     pub(in super::super) fn connection_freed(
         &mut self,
         service: &WorkerService,
+        pool: Id,
         exchanges: &Slab<Exchange>,
     ) -> bool {
         let counts = &service.counts;
@@ -69,11 +71,13 @@ impl Lines {
         }
         let here = |line: &&mut OwnLine| Arc::ptr_eq(&line.counts, counts) && line.waits_for != For::Request;
         let own = self.list.iter_mut().filter(here).filter_map(|line| line.first(exchanges));
-        let Some(own) = own.map(|(_, stand)| stand.number).min() else { return true };
-        if counts.line.is_overdue(own) {
+        let own = own.map(|(_, stand)| stand.number).min();
+        if counts.line.is_overdue(own.unwrap_or(u64::MAX), |of, _| service.is_room_for(pool, of)) {
             return true;
         }
-        self.freed_here(Some(counts));
+        if own.is_some() {
+            self.freed_here(Some(counts));
+        }
         false
     }
 
@@ -103,7 +107,7 @@ impl Lines {
             self.due |= ended || all;
         }
         if all {
-            self.looks_at = Nanos(now.0.saturating_add(LOOKS));
+            self.looks_at = now.after(LOOKS);
         }
     }
 
