@@ -74,14 +74,16 @@ t.test('an endpoint’s own limits', async (t) => {
   }
 });
 
+/** An endpoint is out after one failed check, and back after one that did not. */
+const healthCheck: Service['healthCheck'] = {
+  http: { path: '/healthz' },
+  interval: '50ms',
+  timeout: '1s',
+  unhealthyAfter: 1,
+  healthyAfter: 1,
+};
+
 t.test('who waits for an endpoint is served in order of arrival, whichever worker it came to', async (t) => {
-  const healthCheck: Service['healthCheck'] = {
-    http: { path: '/healthz' },
-    interval: '50ms',
-    timeout: '1s',
-    unhealthyAfter: 1,
-    healthyAfter: 1,
-  };
   const limits = { endpoint: { requests: 1 }, queueTimeout: '20s' };
   const found = await rig(t, { limits, healthCheck });
   const { a, b, proxy } = found;
@@ -155,13 +157,6 @@ t.test('an idle connection of another worker makes room, and no other one in its
 t.test(
   'all that is freed is used, and what a change brings is not kept from who comes after it',
   async (t) => {
-    const healthCheck: Service['healthCheck'] = {
-      http: { path: '/healthz' },
-      interval: '50ms',
-      timeout: '1s',
-      unhealthyAfter: 1,
-      healthyAfter: 1,
-    };
     const found = await rig(t, { limits: { endpoint: { requests: 4 }, queueTimeout: '20s' }, healthCheck });
     const { a, b, proxy } = found;
     b.health = { status: 500 };
