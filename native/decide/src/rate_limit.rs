@@ -48,7 +48,7 @@ pub enum Verdict {
 /// The limit of one rule in this process, exact under concurrency: at no time do more requests pass, over all workers,
 /// than one bucket would let through.
 ///
-/// A decision takes no lock and, once the table has grown, allocates nothing. A key costs 16 bytes, twice that at the
+/// A decision takes no lock, but for a key that is not at hand, and, once the table has grown, allocates nothing. A key costs 16 bytes, twice that at the
 /// bound of keys (the table is at most half full); ten keys cost 4 KiB. A key that is back at rest gives up its place.
 #[derive(Debug, Clone)]
 pub struct LocalLimiter {

@@ -1,4 +1,4 @@
-//! Buckets by key, for all workers: atomics, no lock.
+//! Buckets by key, for all workers: atomics, and a lock only for a key that is not there yet.
 //!
 //! Levels of open addressing, each eight times the one before, made when it is needed, in chunks of 4 KiB that are made
 //! when they are needed. A key has one place in each level, four cache lines of four slots, and begins at one of
@@ -12,8 +12,8 @@ use super::gcra::Gcra;
 use crate::chance::{again, index};
 use line::{Claim, Line, charge};
 use std::array;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Slots for each key within the bound: so few lines are full that a thousandth of the keys at most has to share.
 const SLOTS_PER_KEY: usize = 2;
@@ -23,9 +23,7 @@ const LINES_PER_CHUNK: usize = PLACES_PER_CHUNK * LINES_PER_PLACE;
 const SLOTS_PER_CHUNK: usize = LINES_PER_CHUNK * Line::SLOTS;
 /// How much larger a level is than the one before.
 const GROWTH: usize = 8;
-const GUARDS: usize = 64;
-/// How often a guard is tried: some microseconds. It is held for some tens of nanoseconds.
-const TRIES: u32 = 512;
+const GUARDS: usize = 16;
 
 /// At the bound, lines that are searched for a slot at rest besides the key's own.
 const LINES_LOOKED_AT: usize = 8;
@@ -41,8 +39,9 @@ pub(super) struct Table {
     used: AtomicU32,
     /// The bucket of requests without a key, and of keys that found no slot.
     shared: AtomicU64,
-    /// One key is entered once: whoever enters it holds its guard. Keys that are there need none.
-    guards: [AtomicBool; GUARDS],
+    /// One key is entered once: whoever enters it holds its guard, for some tens of nanoseconds, or for as long as it
+    /// takes to make a chunk. Keys that are there need none.
+    guards: [Mutex<()>; GUARDS],
     levels: Box<[Level]>,
 }
 
@@ -77,7 +76,7 @@ impl Table {
             keys,
             used: AtomicU32::new(0),
             shared: AtomicU64::new(0),
-            guards: array::from_fn(|_| AtomicBool::new(false)),
+            guards: array::from_fn(|_| Mutex::new(())),
             levels: sizes.into_iter().map(|size| Level { size, chunks: OnceLock::new() }).collect(),
         }
     }
@@ -122,28 +121,23 @@ impl Table {
         None
     }
 
-    /// Enters a key that is not there. None: there is no slot for it, or others were entering keys all the while.
+    /// Enters a key that is not there. None: there is no slot for it.
+    ///
+    /// Whoever meets another worker that enters the same key waits for it: with a bucket that is not its own, more
+    /// requests would pass than its limit says.
     fn enter(&self, key: u64, now: u64, gcra: &Gcra) -> Option<Verdict> {
-        let guard = self.guards.get(index(key, GUARDS))?;
-        let got = (0..TRIES).any(|_| {
-            let got = guard.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
-            if !got {
-                std::hint::spin_loop();
-            }
-            got
-        });
-        if !got {
-            return self.known(key, now, gcra);
-        }
+        let _guard = self.guard(key)?.lock().unwrap_or_else(PoisonError::into_inner);
         // Another worker may just have entered it.
-        let verdict = self.known(key, now, gcra).or_else(|| {
+        self.known(key, now, gcra).or_else(|| {
             let slot = self.slot(key, now)?;
             let step = gcra.step(0, now);
             slot.publish(key, step.tat);
             Some(step.verdict)
-        });
-        guard.store(false, Ordering::Release);
-        verdict
+        })
+    }
+
+    fn guard(&self, key: u64) -> Option<&Mutex<()>> {
+        self.guards.get(index(key, GUARDS))
     }
 
     /// A slot for the key, claimed: one at rest in any level, or one that was never used.
@@ -240,4 +234,28 @@ impl Level {
 fn near(chunk: &Chunk, line: usize) -> impl Iterator<Item = &Line> {
     let place = chunk.get(line / LINES_PER_PLACE);
     (0..LINES_PER_PLACE).filter_map(move |step| place?.get((line % LINES_PER_PLACE) ^ step))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Verdict, gcra::Gcra};
+    use super::Table;
+    use std::thread;
+    use std::time::Duration;
+
+    #[test]
+    fn who_meets_a_worker_that_enters_its_key_waits_and_takes_from_that_bucket() {
+        let (table, gcra, key, now) = (Table::new(16), Gcra::new(1, 5), 1 << 40, 1_000_000_000);
+        let pass =
+            |remaining| Verdict::Pass { limit: 5, remaining, reset_ns: u64::from(5 - remaining) * now };
+        thread::scope(|scope| {
+            let held = table.guard(key).unwrap().lock().unwrap();
+            let met = scope.spawn(|| table.decide(Some(key), now, &gcra));
+            thread::sleep(Duration::from_millis(50));
+            table.slot(key, now).unwrap().publish(key, gcra.step(0, now).tat);
+            drop(held);
+            assert_eq!(met.join().unwrap(), pass(3));
+        });
+        assert_eq!(table.decide(None, now, &gcra), pass(4));
+    }
 }
