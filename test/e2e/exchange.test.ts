@@ -1025,7 +1025,12 @@ t.test('numbers are per process, however many workers', async (t) => {
     const { connect, recorder } = await rig(
       t,
       (config) =>
-        workers(service({ endpoints: config.services?.api?.endpoints, limits: { connections: 1 } })(config)),
+        workers(
+          service({
+            endpoints: config.services?.api?.endpoints,
+            limits: { connections: 1, queueTimeout: '10s' },
+          })(config),
+        ),
       {
         answer: (_got, { socket }) => {
           setTimeout(
