@@ -10,7 +10,7 @@ use crate::clock::Nanos;
 use crate::slab::Id;
 use crate::telemetry::{Reason, ServiceEvent};
 use std::rc::Rc;
-use tulle_decide::http::write_chunk_prefix;
+use tulle_decide::http::{RequestHead, RequestParts, list_request, write_chunk_prefix, write_request};
 use tulle_decide::mirror::COPIES_PER_WORKER;
 
 /// A copy that takes longer is given up.
@@ -52,6 +52,20 @@ impl Copies {
         let late = self.list.iter().filter(|(due, _)| *due <= now).map(|(_, id)| *id).collect();
         self.next = self.list.iter().map(|(due, _)| *due).filter(|due| *due > now).min();
         late
+    }
+}
+
+impl Copied {
+    /// Writes the head. A copy's body follows at once, so that nothing is expected before it (RFC 9110 section 10.1.1).
+    pub(super) fn write_head(&mut self, parts: &RequestParts<'_>) {
+        let request = RequestHead { expect_continue: false, ..*parts.request };
+        let parts = RequestParts { request: &request, ..*parts };
+        if self.service.http2 {
+            let scheme: &[u8] = if self.service.tls.is_some() { b"https" } else { b"http" };
+            list_request(&mut self.head, &parts, scheme);
+        } else {
+            write_request(&mut self.head, &parts);
+        }
     }
 }
 

@@ -357,13 +357,8 @@ impl Worker {
             _ => http::write_request(&mut x.replay, &parts),
         }
         x.replay_head = x.replay.len();
-        match x.copy.as_deref_mut() {
-            Some(copy) if copy.service.http2 => {
-                let scheme: &[u8] = if copy.service.tls.is_some() { b"https" } else { b"http" };
-                http::list_request(&mut copy.head, &parts, scheme);
-            }
-            Some(copy) => http::write_request(&mut copy.head, &parts),
-            None => {}
+        if let Some(copy) = x.copy.as_deref_mut() {
+            copy.write_head(&parts);
         }
     }
 
