@@ -101,8 +101,14 @@ t.test('an affinity cookie', async (t) => {
   t.match(moved.headers['set-cookie']?.[0], new RegExp(`^${cookies.get(moved.body)};`), 'it gets another');
   t.ok((await proxy.event('all', 'affinity_lost')) >= 1);
   await serve(service(listed(c, a)), TO_ALL);
+  const lost = await proxy.event('all', 'affinity_lost');
   const gone = await caller.ask('/', { headers: { cookie: cookies.get('b') } });
   t.match(gone.headers['set-cookie']?.[0], new RegExp(`^${cookies.get(gone.body)};`));
+  t.equal(await proxy.event('all', 'affinity_lost'), lost + 1, 'it is not in the configuration any more');
+  for (const cookie of ['stay=0123456789abcdef', 'stay=rubbish', `${cookies.get('b')}0`, 'stay=', 'x=y']) {
+    t.ok((await caller.ask('/', { headers: { cookie } })).headers['set-cookie'], `${cookie}: a new one`);
+  }
+  t.equal(await proxy.event('all', 'affinity_lost'), lost + 1, 'nobody had those');
 });
 
 t.test('a session stays with an endpoint that is full, or fails, for a moment', async (t) => {

@@ -20,6 +20,7 @@ export interface Seen {
   readonly url: string;
   readonly headers: http.IncomingHttpHeaders;
   readonly body: string;
+  readonly trailers: Readonly<Record<string, unknown>>;
   /** When its head came, in ms of the process's clock. */
   readonly at: number;
 }
@@ -123,8 +124,9 @@ export class Endpoint {
     const at = performance.now();
     let body = '';
     for await (const part of incoming.setEncoding('latin1')) body += String(part);
-    const { method = '', url = '', headers } = incoming;
-    const reply = url === '/healthz' ? this.#check() : this.#take({ method, url, headers, body, at }, answer);
+    const { method = '', url = '', headers, trailers } = incoming;
+    const seen = { method, url, headers, body, trailers, at };
+    const reply = url === '/healthz' ? this.#check() : this.#take(seen, answer);
     if (reply === 'hang') return;
     if (reply === 'reset') {
       incoming.socket.resetAndDestroy();

@@ -6,10 +6,10 @@ import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { freePorts } from '../ports.js';
-import { Endpoint, Proxied, tally, until } from './endpoint.js';
+import { Endpoint, Proxied, type Reply, tally, until } from './endpoint.js';
 import { finish, type GrpcAnswer, GrpcEndpoint } from './grpc-endpoint.js';
 import { both, inFront, type Pair, pair, type Rule, type Service } from './pair.js';
-import { session, TwoClient } from './two.js';
+import { connect as connectEither, session, TwoClient } from './two.js';
 import { Wire } from './wire.js';
 
 interface Rig extends Pair {
@@ -315,6 +315,45 @@ t.test('faults: delay with a limit, a header and a body’s bandwidth', async (t
   const paced = await caller.ask('/', { headers: { 'x-chaos': 'yes' } });
   t.equal(paced.body.length, 40_000, 'all of it comes');
   t.ok(paced.ms >= 600 && paced.ms < 11_000, `${paced.ms} ms for a second’s worth`);
+});
+
+t.test('what a fault holds back is not idle', async (t) => {
+  const [other = 0] = await freePorts(1);
+  const two = await Endpoint.startTwo(t, 'two', other);
+  const prefix = (path: string): Rule['matches'] => [{ path: { prefix: path } }];
+  const timeouts = { streamIdle: '200ms' };
+  const paced: Rule['filters'] = [{ fault: { bandwidth: { bytesPerSecond: 3 } } }];
+  const found = await pair(t, {}, [
+    { matches: prefix('/late'), timeouts, filters: [{ fault: { delay: { duration: '600ms' } } }] },
+    { matches: prefix('/two'), timeouts, filters: paced, backends: [{ service: 'two' }] },
+    { timeouts, filters: paced },
+  ]);
+  const streams: Service = { protocol: 'http2', endpoints: [two.address] };
+  const config = { ...found.config, services: { ...found.config.services, two: streams } };
+  await Proxied.start(t, config, { admin: found.adminPort });
+  const [one, stream] = [await connectEither(t, 1, found.port), await connectEither(t, 2, found.port)];
+  const asked = async (): Promise<(string | undefined)[]> => {
+    const all = [one, stream].flatMap((client) => ['/one', '/two'].map((path) => client.ask({ path })));
+    const answers = await Promise.allSettled(all);
+    return answers.map((answer) => (answer.status === 'fulfilled' ? String(answer.value.body) : undefined));
+  };
+  const late = async (): Promise<(number | undefined)[]> => {
+    const wire = await Wire.connect(t, { port: found.port, host: '127.0.0.1' });
+    await wire.send('POST /late HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n');
+    await pause(50);
+    await wire.send('body');
+    const posted = stream.ask({ path: '/late', method: 'POST', body: Buffer.from('body') });
+    return [(await wire.final())?.status, (await posted).status];
+  };
+  const reply = (answer: Reply): void => {
+    for (const endpoint of [found.a, found.b, two]) endpoint.reply = () => answer;
+  };
+  reply({ body: 'slow' });
+  const [bodies, statuses] = await Promise.all([asked(), late()]);
+  t.same(bodies, ['slow', 'slow', 'slow', 'slow'], 'all of a slow answer comes');
+  t.same(statuses, [200, 200], 'a body that came meanwhile goes on after a delay');
+  reply({ body: '', headers: { 'content-length': 1 } });
+  t.same(await asked(), [undefined, undefined, undefined, undefined], 'who says nothing itself is idle');
 });
 
 t.test('Host is a condition and a key for either kind of client', async (t) => {

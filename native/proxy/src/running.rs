@@ -322,7 +322,8 @@ impl Places {
             let same = same_addresses(&before.list, &list) && same_endpoints(&before.members, &members);
             before.number.wrapping_add(u32::from(!same))
         });
-        let affinity = wanted.map(Affinity::new).unwrap_or_default();
+        let known = before.map(|before| &before.affinity);
+        let affinity = wanted.map(|members| Affinity::new(members, known)).unwrap_or_default();
         Self { number, list, members, tables, policy, affinity }
     }
 }

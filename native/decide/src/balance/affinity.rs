@@ -2,7 +2,7 @@
 //!
 //! In: the cookie of a request. Out: the endpoint that it named, as long as it may be used, be it draining; otherwise
 //! one that the policy picks, and whether a new cookie is due. Values are made from addresses: they hold across restarts,
-//! processes, and any order of endpoints.
+//! processes, and any order of endpoints. They carry no proof: one of an endpoint that is gone is known by memory alone.
 
 use super::dice::{mix, stable_hash};
 use super::{Ask, Balancer, Loads, Members, View};
@@ -11,17 +11,22 @@ use hashbrown::HashMap;
 /// Tells cookies from the hashes that keys are placed by.
 const COOKIE: u64 = 0x5AFE_C00C_1E5A_17ED;
 
+/// Values of endpoints that are gone that are kept; whoever went before them is forgotten.
+const GONE: usize = 1024;
+
 /// Which endpoint each value names. It is made for the members of a whole service, where they change.
 #[derive(Debug, Default)]
 pub struct Affinity {
     by_value: HashMap<u64, u32, foldhash::fast::RandomState>,
     by_endpoint: Box<[u64]>,
+    /// What named endpoints that are gone, the last ones first; [`GONE`] at most.
+    gone: Box<[u64]>,
 }
 
 impl Affinity {
-    /// From all members, draining ones included.
+    /// From all members, draining ones included, and what was known `before` of those that are gone.
     #[must_use]
-    pub fn new(members: &Members) -> Self {
+    pub fn new(members: &Members, before: Option<&Self>) -> Self {
         let mut by_endpoint = vec![0; members.bound()].into_boxed_slice();
         let mut by_value = HashMap::default();
         for (member, site) in members.as_slice() {
@@ -31,21 +36,22 @@ impl Affinity {
                 *entry = value;
             }
         }
-        Self { by_value, by_endpoint }
+        let earlier = before.into_iter().flat_map(|before| before.by_endpoint.iter().chain(&before.gone));
+        let gone = earlier.filter(|value| !by_value.contains_key(*value)).take(GONE).copied().collect();
+        Self { by_value, by_endpoint, gone }
     }
 
     /// The endpoint that a cookie's value names; none for what is no such value, or names nobody who is still there.
     #[must_use]
     pub fn find(&self, cookie: &[u8]) -> Option<u32> {
-        let digits: &[u8; 16] = cookie.try_into().ok()?;
-        let digit = |digit: u8| match digit {
-            b'0'..=b'9' => Some(digit - b'0'),
-            b'a'..=b'f' => Some(digit - b'a' + 10),
-            _ => None,
-        };
-        let value =
-            digits.iter().try_fold(0_u64, |value, byte| Some(value << 4 | u64::from(digit(*byte)?)))?;
-        self.by_value.get(&value).copied()
+        self.by_value.get(&parse(cookie)?).copied()
+    }
+
+    /// Whether a cookie's value named an endpoint that is gone: one of the last 1024 that were there since this process
+    /// began. A value that none of them had cannot be told from one that somebody made up.
+    #[must_use]
+    pub fn is_gone(&self, cookie: &[u8]) -> bool {
+        parse(cookie).is_some_and(|value| self.gone.contains(&value))
     }
 
     /// Writes the value that names an endpoint; none, where it is not a member.
@@ -85,6 +91,16 @@ pub fn pick(
 #[must_use]
 pub fn is_cookie_due(named: Option<u32>, endpoint: u32, view: &View) -> bool {
     named.is_none_or(|named| named != endpoint && !view.admits(named))
+}
+
+fn parse(cookie: &[u8]) -> Option<u64> {
+    let digits: &[u8; 16] = cookie.try_into().ok()?;
+    let digit = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    digits.iter().try_fold(0_u64, |value, byte| Some(value << 4 | u64::from(digit(*byte)?)))
 }
 
 fn value(identity: u64) -> u64 {

@@ -47,7 +47,7 @@ fn hashes_of_bytes_do_not_change_between_versions() {
 
 #[test]
 fn a_value_is_found_and_nothing_else_is() {
-    let affinity = Affinity::new(&at(&[(5, 1), (6, 0), (7, 3)]));
+    let affinity = Affinity::new(&at(&[(5, 1), (6, 0), (7, 3)]), None);
     for (endpoint, address) in [(0, 5), (1, 6), (2, 7)] {
         let mut out = [0; 16];
         affinity.cookie_of(endpoint, &mut out).unwrap();
@@ -60,6 +60,30 @@ fn a_value_is_found_and_nothing_else_is() {
     for other in [&b""[..], b"0", b"000000000000000g", &cookie(8), &[cookie(5), cookie(6)].concat()] {
         assert_eq!(affinity.find(other), None, "{other:?}");
     }
+}
+
+#[test]
+fn who_is_gone_is_told_from_who_never_was() {
+    let first = Affinity::new(&at(&[(5, 1), (6, 0), (7, 3)]), None);
+    let second = Affinity::new(&at(&[(7, 1), (8, 1)]), Some(&first));
+    let third = Affinity::new(&at(&[(6, 1)]), Some(&second));
+    let gone = |affinity: &Affinity| (0..10).filter(|a| affinity.is_gone(&cookie(*a))).collect::<Vec<_>>();
+    assert_eq!((gone(&first), gone(&second), gone(&third)), (vec![], vec![5, 6], vec![5, 7, 8]));
+    assert_eq!((third.find(&cookie(6)), third.find(&cookie(5))), (Some(0), None), "who is back is there");
+    for other in [&b""[..], b"0", b"0000000000000000", b"000000000000000g", &cookie(5).to_ascii_uppercase()] {
+        assert!(!third.is_gone(other), "{other:?}");
+    }
+}
+
+#[test]
+fn the_last_that_went_are_remembered_and_no_more_than_1024() {
+    let many = |range: std::ops::Range<u32>| at(&range.map(|address| (address, 1)).collect::<Vec<_>>());
+    let mut affinity = Affinity::new(&many(0..1000), None);
+    for addresses in [1000..2000, 2000..2001] {
+        affinity = Affinity::new(&many(addresses), Some(&affinity));
+    }
+    let gone: Vec<u32> = (0..2001).filter(|address| affinity.is_gone(&cookie(*address))).collect();
+    assert_eq!(gone, (0..24).chain(1000..2000).collect::<Vec<_>>());
 }
 
 #[test]
@@ -111,7 +135,7 @@ fn clients_stay_through_a_new_order_and_a_drain() {
     let mut random = Seeded(11);
     for policy in POLICIES {
         let (mut balancer, loads) = (build(policy, &before), Loads::new(&before));
-        let affinity = Affinity::new(&before);
+        let affinity = Affinity::new(&before, None);
         // Each client is given a cookie at its first request.
         let clients: Vec<(u32, [u8; 16])> = (0..500)
             .map(|_| {
@@ -128,7 +152,7 @@ fn clients_stay_through_a_new_order_and_a_drain() {
             (0..60).filter(|a| !(40..50).contains(a)).map(|a| (a, u32::from(a >= 10))).rev().collect();
         let after = at(&addresses);
         let (mut balancer, loads) = (build(policy, &after), Loads::new(&after));
-        let (affinity, view) = (Affinity::new(&after), view(&after, None));
+        let (affinity, view) = (Affinity::new(&after, None), view(&after, None));
         for (address, value) in clients {
             let named = affinity.find(&value);
             let found = pick(named, &mut *balancer, &view, &loads, &ask(&mut random, &[])).unwrap();

@@ -3,13 +3,25 @@
 //! In: the place that was picked for a client without a cookie that names it. Out: a `Set-Cookie` for the answer. Before:
 //! balance. After: answer.
 
+use super::config::WorkerService;
 use super::exchange::Exchange;
+use super::filters::Lookup;
 use crate::telemetry::{Flags, ServiceEvent};
+use tulle_decide::route::HeaderLookup;
 
 /// Room for the longest `Set-Cookie`: the name has at most 128 bytes.
 pub(super) const COOKIE_BYTES: usize = 256;
 
 impl Exchange {
+    /// Finds the place that the client's cookie names, where the service has one.
+    pub(super) fn read_affinity_cookie(&mut self, service: &WorkerService, headers: &Lookup<'_>) {
+        let Some((name, _)) = &service.affinity else { return };
+        let Some(value) = headers.cookie(name.as_bytes()) else { return };
+        let known = &service.places.affinity;
+        self.named = known.find(value);
+        self.named_gone = self.named.is_none() && known.is_gone(value);
+    }
+
     /// The value of `Set-Cookie`, if the client is to be given one. It is for us alone, so scripts do not see it.
     pub(super) fn affinity_cookie<'a>(&mut self, out: &'a mut [u8; COOKIE_BYTES]) -> Option<&'a [u8]> {
         if !std::mem::take(&mut self.cookie_due) {
@@ -19,7 +31,7 @@ impl Exchange {
         let (name, max_age) = service.affinity.as_ref()?;
         let mut value = [0; 16];
         service.places.affinity.cookie_of(self.place, &mut value)?;
-        if self.named.is_some() {
+        if self.named.is_some() || self.named_gone {
             service.counters.happened(ServiceEvent::AffinityLost);
         }
         write(out, (name, &value), *max_age, self.record.flags.contains(Flags::TLS))

@@ -151,6 +151,17 @@ impl Body {
         Self { source: Source::Empty, sink: Sink::Plain, done: true, bytes: 0 }
     }
 
+    /// One of which all but the trailers is elsewhere; without a length for who has to write it.
+    pub(crate) fn whole(trailers: &[u8], pool: &mut BufferPool) -> Self {
+        let mut body = Self { done: true, ..Self::of_stream(None, false) };
+        if !trailers.is_empty()
+            && let Some(own) = body.trailers_mut(pool)
+        {
+            own.extend_from_slice(trailers);
+        }
+        body
+    }
+
     /// Whether no length was announced, so that HTTP/1 has it in chunks.
     pub(crate) fn lacks_length(&self) -> bool {
         matches!(self.source, Source::Chunked(_) | Source::Stream { left: None, .. })

@@ -4,13 +4,13 @@
 //! A copy never holds its original up: it waits for no connection and no answer, and is left out beyond a bound.
 
 use super::Worker;
-use super::body::Body;
+use super::body::{Body, Step};
 use super::exchange::{Copied, Exchange};
 use crate::clock::Nanos;
 use crate::slab::Id;
 use crate::telemetry::{Reason, ServiceEvent};
 use std::rc::Rc;
-use tulle_decide::http::write_chunk_prefix;
+use tulle_decide::http::{Framing, RequestHead, RequestParts, list_request, write_request};
 use tulle_decide::mirror::COPIES_PER_WORKER;
 
 /// A copy that takes longer is given up.
@@ -55,6 +55,20 @@ impl Copies {
     }
 }
 
+impl Copied {
+    /// Writes the head. A copy's body follows at once, so that nothing is expected before it (RFC 9110 section 10.1.1).
+    pub(super) fn write_head(&mut self, parts: &RequestParts<'_>) {
+        let request = RequestHead { expect_continue: false, ..*parts.request };
+        let parts = RequestParts { request: &request, ..*parts };
+        if self.service.http2 {
+            let scheme: &[u8] = if self.service.tls.is_some() { b"https" } else { b"http" };
+            list_request(&mut self.head, &parts, scheme);
+        } else {
+            write_request(&mut self.head, &parts);
+        }
+    }
+}
+
 impl Worker {
     /// All of the request is there: sends the copy that its rule asks for, if it can be sent again at all.
     pub(super) fn send_copy(&mut self, exchange: Id) {
@@ -76,34 +90,31 @@ impl Worker {
         self.attempt(id, false);
     }
 
+    /// The body is there as it went on, in chunks or not. The copy has it, and its trailers, as it would have gone on there.
     fn copy_of(&mut self, exchange: Id, copy: Copied) -> Option<Exchange> {
-        let x = self.exchanges.get(exchange)?;
-        if !x.replayable || !x.request.trailers().is_empty() {
-            return None;
-        }
+        let x = self.exchanges.get(exchange).filter(|x| x.replayable)?;
         let body = x.replay.get(x.replay_head..)?;
+        let to_streams = copy.service.http2;
         let from_streams = x.service.as_ref().is_some_and(|service| service.http2);
         let mut made = Exchange::detached(x, self.now);
-        made.request = Body::empty();
+        made.request = Body::whole(x.request.trailers(), &mut self.io.pool);
         made.replay = self.io.pool.take();
         made.replay.extend_from_slice(&copy.head);
         made.replay_head = made.replay.len();
-        match (x.request.lacks_length(), from_streams, copy.service.http2) {
-            // Chunks are not taken apart again.
-            (true, false, true) => return None,
-            (true, true, false) => {
-                let mut prefix = [0; 18];
-                let chunk = write_chunk_prefix(body.len(), &mut prefix);
-                let parts: [&[u8]; 4] = if body.is_empty() {
-                    [b"", b"", b"", b"0\r\n\r\n"]
-                } else {
-                    [chunk, body, b"\r\n", b"0\r\n\r\n"]
-                };
-                for part in parts {
-                    made.replay.extend_from_slice(part);
-                }
+        if x.request.lacks_length() && from_streams && !to_streams {
+            let mut prefix = [0; 18];
+            for part in made.request.frame(Step { done: true, ..Step::default() }, body, &mut prefix) {
+                made.replay.extend_from_slice(part);
             }
-            _ => made.replay.extend_from_slice(body),
+        } else {
+            made.replay.extend_from_slice(body);
+        }
+        if x.request.lacks_length() && !from_streams && to_streams {
+            let own = made.replay.get_mut(made.replay_head..)?;
+            let content = Body::of_request(Framing::Chunked).step(own, true).ok()?;
+            let from = made.replay_head + content.from;
+            made.replay.truncate(from + content.data);
+            made.replay.drain(made.replay_head..from);
         }
         made.service = Some(copy.service);
         made.subset = copy.subset;

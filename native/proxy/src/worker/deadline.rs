@@ -62,10 +62,10 @@ impl Worker {
         self.arm(exchange);
     }
 
-    /// An attempt begins to connect: its own limit of time runs.
+    /// An attempt begins to connect: its own limit of time runs. If nothing moved before, it was we who rested or waited.
     pub(super) fn arm_attempt(&mut self, exchange: Id) {
         if self.exchanges.get(exchange).is_some_and(|x| !x.is_connection()) {
-            self.arm(exchange);
+            self.rearm(exchange);
         }
     }
 
@@ -74,7 +74,7 @@ impl Worker {
         let now = self.now;
         let Some(x) = self.exchanges.get_mut(exchange).filter(|x| !x.ghost) else { return };
         let Some(limits) = x.limits().or_else(|| x.unruled()) else { return };
-        let idle = limits.stream_idle.map(|idle| x.moved.after(idle));
+        let idle = limits.stream_idle.map(|idle| x.idle_from().after(idle));
         let due = if let Some(until) = x.waits_until.or(x.rests_until) {
             if x.request.is_done() {
                 x.request_ended.get_or_insert(now);
@@ -123,7 +123,7 @@ impl Worker {
         }
         if x.paced_until.is_some_and(|until| until <= now) {
             x.paced_until = None;
-            self.arm(exchange);
+            self.rearm(exchange);
             return self.answer_may_go_on(exchange);
         }
         if x.hedges_at.is_some_and(|at| at <= now) && !ends {
@@ -151,8 +151,8 @@ impl Worker {
             x.record.flags.insert(Flags::TIMEOUT);
             return self.attempt_failed(exchange, Reason::PerTryTimeout);
         }
-        let silent =
-            limits.and_then(|limits| limits.stream_idle).is_some_and(|idle| x.moved.after(idle) <= now);
+        let idle = limits.and_then(|limits| limits.stream_idle);
+        let silent = idle.is_some_and(|idle| x.idle_from().after(idle) <= now);
         let waits_for_answer = !x.head_sent && (x.request.is_done() || x.grpc);
         let late = if waits_for_answer { overdue } else { silent };
         match (late, x.request.is_done() || x.grpc || x.tunnel.streamed) {
@@ -214,6 +214,11 @@ impl Worker {
 }
 
 impl Exchange {
+    /// Since when nothing moved that could have: what we hold back ourselves is not idle.
+    fn idle_from(&self) -> Nanos {
+        self.paced_until.map_or(self.moved, |until| until.max(self.moved))
+    }
+
     /// What no rule was found for is answered at once; but a client of HTTP/2 may not take the answer.
     fn unruled(&self) -> Option<TimeLimits> {
         let patience = Duration::from_millis(u64::from(self.listener.limits.idle_timeout_ms));

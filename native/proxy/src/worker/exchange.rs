@@ -64,6 +64,8 @@ pub(crate) struct Exchange {
     pub(crate) key: Option<u64>,
     /// The place that the client's cookie names.
     pub(crate) named: Option<u32>,
+    /// The place that it named is gone.
+    pub(crate) named_gone: bool,
     /// The client is to be given a cookie that names the place.
     pub(crate) cookie_due: bool,
     /// How fast the answer may go on, where a fault makes it slow.
@@ -285,6 +287,7 @@ impl Exchange {
             aborts: None,
             key: None,
             named: None,
+            named_gone: false,
             cookie_due: false,
             pace: None,
             paced_until: None,

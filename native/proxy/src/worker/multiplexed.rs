@@ -336,8 +336,8 @@ impl Worker {
         if let Some(x) = self.exchanges.get_mut(exchange)
             && !x.response.is_done()
         {
-            x.outbox.bytes.push(later, &mut self.io.pool);
             x.outbox.ended |= end;
+            self.keep_for_client(exchange, later);
         }
     }
 

@@ -19,7 +19,7 @@ use tulle_decide::fault::Abort;
 use tulle_decide::h2::StreamId;
 use tulle_decide::http::{
     self as http, Edits, Fields, Forwarded, Framing, HeadLimits, Method, Normalized, Reject, RequestHead,
-    RequestParts, Target, client_request_id, client_traceparent, cookie_in,
+    RequestParts, Target, client_request_id, client_traceparent,
 };
 use tulle_decide::policy::{Caller, Permit};
 use tulle_decide::rate_limit::Verdict;
@@ -258,10 +258,7 @@ impl Worker {
             return Err(Reason::Internal.into());
         };
         x.key = service.key.as_ref().and_then(|key| hash(key, &shown, Seed::SHARED));
-        x.named = service.affinity.as_ref().and_then(|(cookie, _)| {
-            let value = fields.values(head, b"cookie").find_map(|line| cookie_in(line, cookie.as_bytes()))?;
-            service.places.affinity.find(value)
-        });
+        x.read_affinity_cookie(service, &lookup);
         let mirror = rule.mirror.as_ref().filter(|mirror| !x.is_tunnel() && mirror.draws(self.random.next()));
         let mirrored = mirror.and_then(|m| Some((config.services.get(m.service as usize)?, m.subset)));
         x.copy = mirrored.map(|(service, subset)| {
@@ -357,13 +354,8 @@ impl Worker {
             _ => http::write_request(&mut x.replay, &parts),
         }
         x.replay_head = x.replay.len();
-        match x.copy.as_deref_mut() {
-            Some(copy) if copy.service.http2 => {
-                let scheme: &[u8] = if copy.service.tls.is_some() { b"https" } else { b"http" };
-                http::list_request(&mut copy.head, &parts, scheme);
-            }
-            Some(copy) => http::write_request(&mut copy.head, &parts),
-            None => {}
+        if let Some(copy) = x.copy.as_deref_mut() {
+            copy.write_head(&parts);
         }
     }
 

@@ -95,10 +95,17 @@ impl Worker {
         x.outbox.bytes.drain_into(&mut bytes, &mut self.io.pool);
         let (now, later) = bytes.split_at_mut(count);
         self.body_bytes(exchange, &[], now, end);
-        if let Some(x) = self.exchanges.get_mut(exchange) {
-            x.outbox.bytes.push(later, &mut self.io.pool);
-        }
+        self.keep_for_client(exchange, later);
         self.io.pool.give(bytes);
+    }
+
+    /// Keeps what the client does not take yet. It says itself when it takes more; where a fault is in the way, we look again.
+    pub(super) fn keep_for_client(&mut self, exchange: Id, later: &[u8]) {
+        let Some(x) = self.exchanges.get_mut(exchange) else { return };
+        x.outbox.bytes.push(later, &mut self.io.pool);
+        if x.pace.is_some() && !later.is_empty() {
+            self.paced(exchange);
+        }
     }
 
     /// Sends a head, if there is one, and what one step gave of the body. False: the client is gone.
