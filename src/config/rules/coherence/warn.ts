@@ -87,6 +87,11 @@ export function backendWeight(backend: Cursor): number {
   return backend.at('weight').number ?? DEFAULTS.weight;
 }
 
+/** What a map of headers says of one of them, by its name in any case. */
+export function headerOf(headers: Cursor, name: string): string | undefined {
+  return headers.entries().find(([key]) => key.toLowerCase() === name.toLowerCase())?.[1].text;
+}
+
 /** What an endpoint's text stands for, where it can be read. */
 export function targetOf(endpoint: Cursor): EndpointTarget | undefined {
   const text =
