@@ -47,7 +47,8 @@ function mirrorWarnings({ warn }: Coherence, rule: Cursor, mirror: Cursor): void
     backendWeight(backend) > 0 &&
     backend.at('service').text === text &&
     new Set([subset, backend.at('subset').text, undefined]).size < 3;
-  if (text === undefined || percent === 0 || !rule.at('backends').items().some(isSame)) return;
+  if (text === undefined || percent <= 0 || percent > 100 || !rule.at('backends').items().some(isSame))
+    return;
   const message = `what answers requests gets copies of them, too: ${percent} % more load, and effects twice`;
   warn(mirror.at('service'), { message, hint: 'mirror to a service or subset that answers nothing here' });
 }
