@@ -63,7 +63,8 @@ function checkWeights(report: Report, service: Cursor): void {
     reportNoLabels(report, labels, 'the weight');
     if (labels.entries().length === 0 || endpoints.some((endpoint) => hasLabels(endpoint, labels))) continue;
     const message = 'no endpoint has these labels: the weight is without effect';
-    report(labels, { code: 'NO_ENDPOINTS', message }, { severity: 'warning' });
+    const hint = 'labels as they stand beside an address, or leave the weight out';
+    report(labels, { code: 'NO_ENDPOINTS', message, hint }, { severity: 'warning' });
   }
   for (const endpoint of endpoints) {
     const weight = weightOf(endpoint, entries);

@@ -36,7 +36,7 @@ export function coherenceRules(context: RuleContext): void {
   }
   for (const route of root.at('routes').items()) {
     for (const rule of route.at('rules').items()) {
-      attemptWarnings(coherence, rule);
+      if (rule.at('backends').exists) attemptWarnings(coherence, rule);
       splitWarnings(coherence, rule);
       trafficWarnings(coherence, { route, rule });
     }

@@ -64,10 +64,12 @@ function checkRule(context: RuleContext, rule: Cursor): void {
     reportUnlessOne(report, match.at('path'), ['exact', 'prefix', 'regex']);
     reportSameHeader(report, match.at('headers'));
   }
-  if (redirect !== undefined)
-    reportNoEffect(report, rule.present(['sticky', 'retry', 'priority']), {
+  if (redirect !== undefined) {
+    const times = rule.at('timeouts').present(['request', 'perTry']);
+    reportNoEffect(report, [...rule.present(['sticky', 'retry', 'priority']), ...times], {
       why: 'the rule redirects, nothing is sent on',
     });
+  }
   checkFilters(context, rule, redirect);
   trafficRules(context, rule);
 }

@@ -28,6 +28,7 @@ export function serviceRules(context: RuleContext): void {
       const problem = {
         code: 'NO_ENDPOINTS',
         message: 'there are no endpoints: every request would get 503',
+        hint: 'endpoints: ["HOST:PORT"]',
       } as const;
       report(endpoints, problem, { severity: 'warning' });
     }
@@ -80,6 +81,7 @@ function checkSubsets(report: Report, service: Cursor): void {
     const problem = {
       code: 'NO_ENDPOINTS',
       message: `no endpoint has the labels of the subset \`${name}\`: its requests would get 503`,
+      hint: 'beside the address of an endpoint: labels: { … }',
     } as const;
     report(subset, problem, { target: 'key', severity: 'warning' });
   }

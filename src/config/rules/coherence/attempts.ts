@@ -15,7 +15,10 @@ export function attemptWarnings(coherence: Coherence, rule: Cursor): void {
 }
 
 function withoutRetries({ warn }: Coherence, rule: Cursor): void {
-  for (const key of rule.at('retry').present(['on', 'backoff', 'budget'])) {
+  const keys = ['on', 'backoff', 'budget'].concat(
+    rule.at('retry').at('nonIdempotent').value === true ? ['nonIdempotent'] : [],
+  );
+  for (const key of rule.at('retry').present(keys)) {
     const message = `\`attempts\` is 0: without retries, \`${key.path.at(-1)}\` is without effect`;
     warn(key, { message, hint: 'attempts: 1 or more, or leave it out' });
   }
@@ -34,9 +37,19 @@ function withRetries(coherence: Coherence, rule: Cursor): void {
     const message = 'the budget allows no retry at all';
     warn(budget, { message, hint: 'attempts: 0 says so, or a budget above 0' });
   }
+  firstWaitWarnings(coherence, rule);
   if (!retry.at('attempts').exists || !isLimitedToNone(coherence, rule)) return;
   const message = 'the services that this leads to have `limits.retries: 0`: none is made';
   warn(retry.at('attempts'), { message, hint: 'attempts: 0, or a higher limit' });
+}
+
+/** A retry is made only if its wait, which is drawn up to the longest, ends before the request does. */
+function firstWaitWarnings({ warn }: Coherence, rule: Cursor): void {
+  const base = rule.at('retry').at('backoff').at('base');
+  const request = requestTimeoutOf(rule);
+  if (base.ms === undefined || request === undefined || base.ms <= request) return;
+  const message = `the first wait is up to ${toDuration(base.ms)}, and the request ends after ${toDuration(request)}: where more is drawn, there is no retry`;
+  warn(base, { message, hint: 'a shorter `base`, or a longer `timeouts.request`' });
 }
 
 /** Whether no service that a rule leads to takes a retry. */
@@ -100,6 +113,12 @@ function sumWarnings(
 function hedgeWarnings(coherence: Coherence, rule: Cursor): void {
   const hedge = rule.at('retry').at('hedge');
   if (!hedge.exists) return;
+  const refused = notHedged(coherence, rule);
+  if (refused !== undefined) {
+    const message = `only idempotent requests are hedged, and ${refused}: none is`;
+    coherence.warn(hedge, { message, hint: 'leave `hedge` out' });
+    return;
+  }
   const counts = rule
     .at('backends')
     .items()
@@ -111,4 +130,23 @@ function hedgeWarnings(coherence: Coherence, rule: Cursor): void {
     const message = 'a hedge counts as a retry, and the services that this leads to have `limits.retries: 0`';
     coherence.warn(hedge, { message, hint: 'a higher limit, or leave `hedge` out' });
   }
+}
+
+/** Methods whose requests may be made twice at the same time (RFC 9110 section 9.2.2). */
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+
+/** Why no request of a rule is idempotent by its method, or undefined where one may be. */
+function notHedged({ services }: Coherence, rule: Cursor): string | undefined {
+  const methods = rule
+    .at('matches')
+    .items()
+    .map((match) => match.at('method').text);
+  if (methods.length > 0 && methods.every((method) => method !== undefined && !IDEMPOTENT.has(method)))
+    return `this rule takes ${[...new Set(methods)].slice(0, 8).join(', ')}`;
+  const protocols = rule
+    .at('backends')
+    .items()
+    .map((backend) => services.get(backend.at('service').text ?? '')?.at('protocol').text);
+  const isGrpc = protocols.length > 0 && protocols.every((protocol) => protocol === 'grpc');
+  return isGrpc ? 'gRPC calls are POST' : undefined;
 }

@@ -1,7 +1,8 @@
 // Splits over backends: shares that are nothing, shares that fail, and clients that would not stay where they belong.
 
 import type { Cursor } from '../../cursor.js';
-import { backendWeight, type Coherence, serviceOf } from './warn.js';
+import { toPathText } from '../../diagnostic.js';
+import { backendWeight, type Coherence, headerOf, serviceOf } from './warn.js';
 
 /** The smallest share that a split is for: 0.01 %. */
 const SMALLEST_SHARE = 10_000;
@@ -20,7 +21,51 @@ export function splitWarnings(coherence: Coherence, rule: Cursor): void {
     const message = 'everything goes to one backend: there is nothing to stick to';
     coherence.warn(sticky, { message, hint: 'leave `sticky` out, or add a second backend' });
   }
+  if (used.length > 1) oneKeyWarnings(coherence, rule);
+  sameWarnings(coherence, used);
   affinityWarnings(coherence, rule, used);
+}
+
+/** A backend that is there again is no part of its own. */
+function sameWarnings({ source, warn }: Coherence, used: readonly Cursor[]): void {
+  const seen = new Map<string, Cursor>();
+  for (const backend of used) {
+    const service = backend.at('service').text;
+    if (service === undefined) continue;
+    const key = JSON.stringify([service, backend.at('subset').text]);
+    const first = seen.get(key);
+    if (first === undefined) {
+      seen.set(key, backend);
+      continue;
+    }
+    const place = source.place(first.path, 'value');
+    const where = place === null ? '' : ` (${place.line}:${place.column})`;
+    const message = `the same as \`${toPathText(first.path)}\`${where}: both shares go to one place`;
+    const sum = backendWeight(first) + backendWeight(backend);
+    warn(backend, { message, hint: `another \`service\` or \`subset\`, or \`weight: ${sum}\` there` });
+  }
+}
+
+/** Where every request that matches has the same key, one backend gets them all. */
+function oneKeyWarnings({ warn }: Coherence, rule: Cursor): void {
+  const sticky = rule.at('sticky');
+  const values = rule
+    .at('matches')
+    .items()
+    .map((match) => keyOf(sticky, match));
+  const [value] = values;
+  if (value === undefined || new Set(values).size > 1) return;
+  const message = `every request that matches has the key ${JSON.stringify(value)}: one backend gets all of them`;
+  warn(sticky, { message, hint: 'go by what differs between requests, or leave `sticky` out' });
+}
+
+/** The key of all requests that a match takes, where it says that. */
+function keyOf(sticky: Cursor, match: Cursor): string | undefined {
+  if (sticky.at('path').value === true) return match.at('path').at('exact').text;
+  const { text: cookie } = sticky.at('cookie');
+  if (cookie !== undefined) return match.at('cookies').at(cookie).text;
+  const { text: header } = sticky.at('header');
+  return header === undefined ? undefined : headerOf(match.at('headers'), header);
 }
 
 function shareWarnings(

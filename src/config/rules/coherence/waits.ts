@@ -3,44 +3,62 @@
 import { toDuration } from '../../../lib/duration.js';
 import type { Cursor } from '../../cursor.js';
 import { toPathText } from '../../diagnostic.js';
-import { type Coherence, requestTimeoutOf } from './warn.js';
+import { backendWeight, type Coherence, requestTimeoutOf } from './warn.js';
 
-/** Warns about each service once, by the rule that leaves its requests least time. */
+/** Warns about each time of a service once, by the rule that leaves its requests least. */
 export function waitWarnings({ root, services, warn }: Coherence): void {
-  const shortest = shortestRequests(root);
+  const requests = shortest(root, requestsOf);
+  const attempts = shortest(root, attemptsOf);
   for (const [name, service] of services) {
-    const least = shortest.get(name);
-    if (least === undefined) continue;
-    const request = toDuration(least.ms);
-    const waits = [service.at('limits').at('queueTimeout'), service.at('connectTimeout')];
-    for (const wait of waits) {
-      if (wait.ms === undefined || wait.ms <= least.ms) continue;
-      const message = `requests by \`${toPathText(least.rule.path)}\` end after ${request}, before ${toDuration(wait.ms)} are over`;
-      warn(wait, { message, hint: `${request} or less here, or a longer \`timeouts.request\` there` });
+    const waits = [
+      { wait: service.at('limits').at('queueTimeout'), least: requests.get(name) },
+      { wait: service.at('connectTimeout'), least: attempts.get(name) },
+    ];
+    for (const { wait, least } of waits) {
+      if (least === undefined || wait.ms === undefined || wait.ms <= least.ms) continue;
+      const end = toDuration(least.ms);
+      const message = `${least.what} by \`${toPathText(least.rule.path)}\` end after ${end}, before ${toDuration(wait.ms)} are over`;
+      warn(wait, { message, hint: `${end} or less here, or a longer \`timeouts.${least.key}\` there` });
     }
   }
 }
 
 interface Least {
   readonly ms: number;
+  readonly what: string;
+  /** Which of the rule's `timeouts` says so. */
+  readonly key: string;
   readonly rule: Cursor;
 }
 
-/** The shortest request timeout among the rules that lead to each service. */
-function shortestRequests(root: Cursor): ReadonlyMap<string, Least> {
-  const shortest = new Map<string, Least>();
+function requestsOf(rule: Cursor): Least | undefined {
+  const ms = requestTimeoutOf(rule);
+  return ms === undefined ? undefined : { ms, what: 'requests', key: 'request', rule };
+}
+
+/** An attempt, its connection included, ends by its own time or with the request. */
+function attemptsOf(rule: Cursor): Least | undefined {
+  const request = requestsOf(rule);
+  const { ms } = rule.at('timeouts').at('perTry');
+  if (ms === undefined || (request !== undefined && request.ms <= ms)) return request;
+  return { ms, what: 'attempts', key: 'perTry', rule };
+}
+
+/** The shortest such time among the rules that lead to each service. */
+function shortest(root: Cursor, timeOf: (rule: Cursor) => Least | undefined): ReadonlyMap<string, Least> {
+  const found = new Map<string, Least>();
   const rules = root
     .at('routes')
     .items()
     .flatMap((route) => route.at('rules').items());
   for (const rule of rules) {
-    const ms = requestTimeoutOf(rule);
-    if (ms === undefined) continue;
+    const time = timeOf(rule);
+    if (time === undefined) continue;
     for (const backend of rule.at('backends').items()) {
       const name = backend.at('service').text;
-      if (name === undefined || (shortest.get(name)?.ms ?? Number.POSITIVE_INFINITY) <= ms) continue;
-      shortest.set(name, { ms, rule });
+      if (name === undefined || backendWeight(backend) === 0) continue;
+      if ((found.get(name)?.ms ?? Number.POSITIVE_INFINITY) > time.ms) found.set(name, time);
     }
   }
-  return shortest;
+  return found;
 }

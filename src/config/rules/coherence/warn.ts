@@ -4,7 +4,7 @@ import type { Cursor } from '../../cursor.js';
 import { DEFAULTS } from '../../defaults.js';
 import type { DiagnosticCode } from '../../diagnostic.js';
 import { toMs } from '../../effective.js';
-import { parseEndpoint } from '../../format/address.js';
+import { type EndpointTarget, parseEndpoint } from '../../format/address.js';
 import { weightOf } from '../balancing.js';
 import { hasLabels, type RuleContext } from '../rule.js';
 
@@ -26,7 +26,7 @@ export interface Coherence extends RuleContext {
 
 /** What rules ask of a service, looked up once for all of them. */
 export interface ServiceFacts {
-  /** How many endpoints it has, or undefined where a name stands for any number of them. */
+  /** How many addresses it has, or undefined where a name stands for any number of them. */
   readonly fixedEndpoints: number | undefined;
   /** Names of subsets whose labels no endpoint has. */
   readonly emptySubsets: ReadonlySet<string>;
@@ -87,11 +87,22 @@ export function backendWeight(backend: Cursor): number {
   return backend.at('weight').number ?? DEFAULTS.weight;
 }
 
+/** What a map of headers says of one of them, by its name in any case. */
+export function headerOf(headers: Cursor, name: string): string | undefined {
+  return headers.entries().find(([key]) => key.toLowerCase() === name.toLowerCase())?.[1].text;
+}
+
+/** What an endpoint's text stands for, where it can be read. */
+export function targetOf(endpoint: Cursor): EndpointTarget | undefined {
+  const text =
+    endpoint.text ?? (endpoint.at('address').exists ? endpoint.at('address') : endpoint.at('dns')).text;
+  const parsed = text === undefined ? undefined : parseEndpoint(text);
+  return parsed?.ok === true ? parsed.value : undefined;
+}
+
 function fixedEndpoints(endpoints: readonly Cursor[]): number | undefined {
-  const isFixed = (endpoint: Cursor): boolean => {
-    const text = endpoint.text ?? endpoint.at('address').text;
-    const parsed = text === undefined ? undefined : parseEndpoint(text);
-    return parsed?.ok === true && parsed.value.kind !== 'dns';
-  };
-  return endpoints.length > 0 && endpoints.every(isFixed) ? endpoints.length : undefined;
+  const targets = endpoints.map(targetOf);
+  const isFixed = targets.every((target) => target !== undefined && target.kind !== 'dns');
+  if (targets.length === 0 || !isFixed) return undefined;
+  return new Set(targets.map((target) => JSON.stringify(target))).size;
 }
