@@ -95,6 +95,22 @@ pub struct Standing {
     pub unhealthy: u32,
 }
 
+impl Standing {
+    /// Counts endpoints by `(weight, healthy, ejected)`: those with a share, as nobody else takes what an ejected one
+    /// got; all, where none has one.
+    #[must_use]
+    pub fn count(endpoints: impl Iterator<Item = (u32, bool, bool)> + Clone) -> Self {
+        let any = endpoints.clone().any(|(weight, ..)| weight > 0);
+        let mut standing = Self::default();
+        for (_, healthy, ejected) in endpoints.filter(|(weight, ..)| *weight > 0 || !any) {
+            standing.total += 1;
+            standing.unhealthy += u32::from(!healthy);
+            standing.ejected += u32::from(healthy && ejected);
+        }
+        standing
+    }
+}
+
 /// What came of requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {

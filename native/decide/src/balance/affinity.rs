@@ -37,7 +37,11 @@ impl Affinity {
             }
         }
         let earlier = before.into_iter().flat_map(|before| before.by_endpoint.iter().chain(&before.gone));
-        let gone = earlier.filter(|value| !by_value.contains_key(*value)).take(GONE).copied().collect();
+        let gone = earlier
+            .filter(|value| **value != 0 && !by_value.contains_key(*value))
+            .take(GONE)
+            .copied()
+            .collect();
         Self { by_value, by_endpoint, gone }
     }
 

@@ -265,3 +265,16 @@ fn a_success_ends_a_row() {
     assert_eq!(streak.now(), 0);
     assert_eq!(streak.error(), 1);
 }
+
+/// An endpoint that only drains takes nothing over from one that is ejected.
+#[test]
+fn those_without_a_share_count_only_where_none_has_one() {
+    let count = |endpoints: &[(u32, bool, bool)]| {
+        let Standing { total, ejected, unhealthy } = Standing::count(endpoints.iter().copied());
+        (total, ejected, unhealthy)
+    };
+    assert_eq!(count(&[]), (0, 0, 0));
+    assert_eq!(count(&[(0, true, false), (1, true, true)]), (1, 1, 0));
+    assert_eq!(count(&[(0, false, true), (1, true, false), (5, false, true)]), (2, 0, 1));
+    assert_eq!(count(&[(0, true, false), (0, true, true), (0, false, false)]), (3, 1, 1));
+}

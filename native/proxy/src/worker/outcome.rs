@@ -348,11 +348,11 @@ impl Worker {
         roster.set_wants_probe(probes, self.now);
         let standing = service.standing();
         let panics = service.outlier.as_ref().is_some_and(|policy| policy.panics(standing));
-        let ejected = standing.ejected;
+        let outlier::Standing { total, ejected, .. } = standing;
         if roster.set_panics(panics) {
             let event = if panics { ServiceEvent::PanicBegan } else { ServiceEvent::PanicEnded };
             service.counters.happened(event);
-            let of = format!("service {}: {ejected} of {} endpoints are ejected", service.name, list.len());
+            let of = format!("service {}: {ejected} of {total} endpoints are ejected", service.name);
             let then = if panics { "more than it allows, so all are used" } else { "which it allows" };
             self.setup.shared.note(format!("{of}, {then}"));
         }

@@ -251,16 +251,10 @@ impl WorkerService {
 
     /// How its endpoints stand, all together.
     pub(super) fn standing(&self) -> Standing {
-        let mut standing = Standing::default();
-        for place in &self.places.list {
-            standing.total += 1;
-            if !place.standing.is_healthy() {
-                standing.unhealthy += 1;
-            } else if place.standing.ejection() != Ejection::In {
-                standing.ejected += 1;
-            }
-        }
-        standing
+        Standing::count(self.places.list.iter().map(|place| {
+            let standing = &place.standing;
+            (place.weight, standing.is_healthy(), standing.ejection() != Ejection::In)
+        }))
     }
 
     /// Whether any endpoint of the service or subset may be picked.
