@@ -27,10 +27,19 @@ const FIRST: u32 = 32;
 const QUEUE: f64 = 1.5;
 /// Up to here there is room for more.
 const ROOM: f64 = 1.25;
+/// A limit is lowered towards the middle of the two.
+const AIM: f64 = f64::midpoint(ROOM, QUEUE);
 /// A limit that is used less than this does not grow.
 const USED: f64 = 0.7;
 /// More than this share of time-outs and refusals lowers the limit whatever the latency is.
 const TOO_MANY: f64 = 0.1;
+/// To this share of what it is.
+const STEP_TOO_MANY: f64 = 0.8;
+/// More than this share leaves too few that were answered in time for a median: what is under way tells the latency.
+const MOST: f64 = 0.5;
+/// How much a limit grows that finds room, and one that time-outs and refusals took it from.
+const GROWTH: f64 = 0.125;
+const GROWTH_BACK: f64 = 0.5;
 /// A median below so much of that without a queue is of a service that has become faster.
 const FASTER: f64 = 0.7;
 /// How far a lower median takes the one without a queue along, so that one odd window does not count for all.
@@ -56,6 +65,8 @@ pub struct Adaptive {
     /// The last window looked like a queue: one alone may be a stall, or half before and half after a change.
     suspected: bool,
     fall: Option<Fall>,
+    /// The limit before time-outs and refusals lowered it, until a latency shows that there is no room for it; or 0.
+    lost: f64,
     window: Batch,
     /// When the window began.
     since: u64,
@@ -103,6 +114,7 @@ impl Adaptive {
             base: None,
             suspected: false,
             fall: None,
+            lost: 0.0,
             window: Batch::default(),
             since: now,
             settled_at: now,
@@ -140,7 +152,7 @@ impl Adaptive {
             let before = self.limit;
             self.decide(&window, age);
             self.since = now;
-            self.settled_at = now.saturating_add(self.settles_in(&window, before));
+            self.settled_at = now.saturating_add(self.settles_in(&window, age, before));
         } else if age >= STALE_NS {
             self.window = Batch::default();
             self.since = now;
@@ -149,8 +161,12 @@ impl Adaptive {
     }
 
     /// How long it takes until what is seen is due to the limit that was `before` what it is now.
-    fn settles_in(&self, window: &Batch, before: f64) -> u64 {
+    fn settles_in(&self, window: &Batch, took: u64, before: f64) -> u64 {
         let share = match self.limit.total_cmp(&before) {
+            Ordering::Less if window.overloaded_share() > MOST => {
+                // Those that were let in before are late as well.
+                return nanoseconds(time_under_way(window, took)).min(SETTLE_MAX_NS);
+            }
             Ordering::Less => SETTLE_DOWN,
             Ordering::Equal => return 0,
             Ordering::Greater => 1.0,
@@ -158,16 +174,32 @@ impl Adaptive {
         window.median().map_or(WINDOW_NS, |median| nanoseconds(share * median)).min(SETTLE_MAX_NS)
     }
 
+    /// Lowers the limit for time-outs and refusals. Where they are most, as far as for a queue: a little at a time takes a
+    /// service that ends few per second longer than its callers wait.
+    fn back_off(&mut self, window: &Batch, took: u64) {
+        self.fall = None;
+        self.suspected = false;
+        self.lost = self.lost.max(self.limit);
+        let step = match self.base {
+            Some(base) if window.overloaded_share() > MOST => {
+                (AIM * base / time_under_way(window, took)).clamp(STEP_QUEUE, STEP_TOO_MANY)
+            }
+            _ => STEP_TOO_MANY,
+        };
+        self.set(self.limit.min(f64::from(window.in_flight_peak())) * step);
+    }
+
     fn decide(&mut self, window: &Batch, took: u64) {
         if window.overloaded_share() > TOO_MANY {
-            self.fall = None;
-            self.suspected = false;
-            self.set(self.limit.min(f64::from(window.in_flight_peak())) * 0.8);
+            self.back_off(window, took);
             return;
         }
         let Some(seen) = Seen::of(window, took) else { return };
         let base = self.learn(&seen);
         let above = seen.median > QUEUE * base;
+        if seen.median > ROOM * base {
+            self.lost = 0.0;
+        }
         let confirmed = std::mem::replace(&mut self.suspected, above) && above;
         if confirmed && self.fall.is_none() {
             let evidence = Evidence::default();
@@ -181,7 +213,8 @@ impl Adaptive {
         } else if !above {
             self.fall.take_if(|fall| fall.trial.is_none());
             if seen.median <= ROOM * self.base.unwrap_or(base) && seen.peak >= USED * self.limit {
-                self.set(self.limit + (self.limit / 8.0).max(1.0));
+                let share = if self.limit < self.lost { GROWTH_BACK } else { GROWTH };
+                self.set(self.limit + (self.limit * share).max(1.0));
             }
         }
     }
@@ -255,8 +288,8 @@ impl Adaptive {
             self.accept(seen.median);
             return;
         }
-        // Towards the middle between room and queue, in steps that can be judged.
-        let aim = f64::midpoint(ROOM, QUEUE) * self.base.unwrap_or(seen.median) / seen.median;
+        // In steps that can be judged.
+        let aim = AIM * self.base.unwrap_or(seen.median) / seen.median;
         let is_queue = self.fall.as_ref().is_some_and(|fall| fall.is_queue);
         let step = aim.clamp(if is_queue { STEP_QUEUE } else { STEP }, 0.95);
         self.set(self.limit.min(seen.peak) * step);
@@ -286,6 +319,13 @@ impl Seen {
             median: window.median()?,
         })
     }
+}
+
+/// How many nanoseconds a request is under way by Little's law, in a window that took so many: of those that nobody waits
+/// for any more, too, whose latency is cut off.
+#[expect(clippy::cast_precision_loss, reason = "counts and nanoseconds of a window")]
+fn time_under_way(window: &Batch, took: u64) -> f64 {
+    window.in_flight() * took as f64 / window.samples().max(1) as f64
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a latency: saturates")]

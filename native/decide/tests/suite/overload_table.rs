@@ -150,6 +150,26 @@ fn a_queue_lowers_the_limit_and_a_slower_service_does_not() {
     assert!(limit > 50, "{limit}");
 }
 
+/// Callers wait for a second, a hundred times what is normal: a queue is cut at once. Refusals as quick as answers are not
+/// of a queue. Either way the limit comes back in larger steps than it grows in, until latency says how far.
+#[test]
+fn time_outs_lower_the_limit_further_than_refusals_do_and_it_comes_back() {
+    for (latency_ms, lowered, back) in [(1000, 12, [18, 28, 42, 47]), (10, 28, [43, 48, 54, 61])] {
+        let mut driver = Driver::new(1, 1000);
+        assert_eq!(driver.answered(10, 32), 36);
+        assert_eq!(driver.window(latency_ms, 36, Outcome::Overloaded), lowered, "{latency_ms} ms");
+        for expected in back {
+            let limit = driver.adaptive.limit();
+            assert_eq!(driver.answered(10, limit), expected, "{latency_ms} ms");
+        }
+    }
+    let mut driver = Driver::new(1, 1000);
+    driver.answered(10, 32);
+    driver.window(1000, 36, Outcome::Overloaded);
+    assert_eq!(driver.answered(14, 12), 12, "no room");
+    assert_eq!(driver.answered(10, 12), 14, "step by step from here");
+}
+
 #[test]
 fn few_requests_and_unsettled_ones_say_nothing() {
     let mut adaptive = Adaptive::new(AdaptiveLimit { min: 1, max: 1000 }, 0);
