@@ -271,13 +271,18 @@ async function budget(t: Test, rig: Rig): Promise<void> {
   const count = 1_500;
   const answers = await caller.many(count, '/retried');
   const seconds = (performance.now() - began) / 1000;
-  t.same(tally(answers), { 503: count }, 'the endpoints’ own answers, none of ours');
+  // On a busy machine, an endpoint may take longer than an attempt may.
+  const { 503: own = 0, '504 per_try_timeout': late = 0, ...others } = tally(answers);
+  t.same(others, {}, 'the endpoints’ own answers, none of ours');
+  t.ok(own + late === count && late <= count / 50, `${own} answers, and ${late} that came late`);
   const tries = v1.flush().length + v2.flush().length;
   // A fifth of the requests, those of the tests before included, and ten for each second of a window.
   const most = 0.2 * (count + 100) + 10 * (10 + seconds);
   t.ok(tries - count <= most, `${tries - count} retries of ${count} requests, at most ${most}`);
   t.ok(tries - count >= 50, `${tries - count} retries: the budget is there to be used`);
-  t.equal((await proxy.metric('tulle_retries_total', { service: 'reviews' })) - before, tries - count);
+  const counted = (await proxy.metric('tulle_retries_total', { service: 'reviews' })) - before;
+  // What was given up before the endpoint read it is not among its tries.
+  t.ok(Math.abs(counted - (tries - count)) <= 4 * late, `${counted} are counted, ${late} came late`);
   t.ok((await proxy.event('reviews', 'retry_budget_spent')) > 0);
 
   t.equal((await proxy.service('reviews')).panic, true, 'both would be ejected: panic');
