@@ -82,7 +82,7 @@ export const outlierDetection = z
       ),
     maxEjectedPercent: integer(0, 100)
       .prefault(outlier.maxEjectedPercent)
-      .describe('Of the service; beyond it, ejected endpoints are used again.'),
+      .describe('Of the endpoints with a weight; beyond it, ejected endpoints are used again.'),
   })
   .describe('Endpoints that fail are left out for a while.');
 
